@@ -1,0 +1,35 @@
+# The two commands a fresh machine needs: `make demo` and `make test`.
+# VENV and PYTHON may be given: make test VENV=/somewhere/env PYTHON=python3.12
+
+VENV ?= .venv
+PYTHON ?= python3
+OUT ?= demo-out
+PIP = $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
+PINNED = --constraint constraints.txt
+
+.PHONY: demo test check clean
+
+demo: $(VENV)/.installed
+	$(VENV)/bin/glm2x demo --out $(OUT) --force
+
+test: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest
+
+check: $(VENV)/.installed-dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else \
+	  "glm2x needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is %d.%d: give another, as in make demo PYTHON=python3.12" % v)'
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install $(PINNED) --editable .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) install $(PINNED) --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(OUT) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,33 @@
+"""What every backbone's torch module is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+
+class Backbone(nn.Module, ABC):
+    """Turns a batch of windows into tokens.
+
+    Attributes
+    ----------
+    width
+        Channels of a token.
+    chunk
+        How many haplotypes may go through together, or None for any number. A number is only for
+        backbones that treat each haplotype by itself (no BatchNorm): larger batches then go
+        through in parts, and in training each part's activations are computed a second time for
+        its gradient instead of being kept.
+    """
+
+    width: int
+    chunk: int | None = None
+
+    @abstractmethod
+    def tokens(self, window: int) -> int:
+        """Return the number of tokens of a window of `window` bp."""
+
+    @abstractmethod
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return tokens, float [B, T, width], from codes, uint8 [B, window]."""

@@ -1,0 +1,87 @@
+"""The command line: one verb a stage, file in, file out. Verbs are imported only when they are called.
+
+Exit codes: 0 done; 1 something in the data or on the machine; 2 the command or the configuration
+is wrong; 3 a leak check failed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from glm2x import __version__
+from glm2x.errors import DataError, Glm2xError
+
+_VERBS = "glm2x.commands"
+
+app = App(
+    name="glm2x",
+    help="Predict a person's gene expression from that person's two haplotypes, and compare models that do.",
+    version=__version__,
+    help_format="plaintext",
+    exit_on_error=False,
+    print_error=False,
+)
+app.command(f"{_VERBS}.demo:demo", help="The whole pipeline on the real data in the package.")
+cohort = App(name="cohort", help="Build a cohort folder from genotypes, expression and a reference.")
+cohort.command(f"{_VERBS}.cohort:build", help="Build a cohort folder.")
+app.command(cohort)
+app.command(f"{_VERBS}.haplotypes:haplotypes", help="Print a person's two haplotypes of a gene as FASTA.")
+app.command(f"{_VERBS}.split:split", help="Put people and genes into train, validation and test.")
+app.command(f"{_VERBS}.backbones:backbones", help="List the backbones, or describe one.")
+config = App(name="config", help="Shipped experiments.")
+config.command(f"{_VERBS}.config:show", help="Print a shipped experiment, or list them all.")
+app.command(config)
+app.command(f"{_VERBS}.train:train", help="Train a model as a configuration says.")
+app.command(f"{_VERBS}.predict:predict", help="Predict any people's expression with a trained model.")
+app.command(f"{_VERBS}.baseline:baseline", help="Fit linear baselines and predict with them.")
+app.command(f"{_VERBS}.evaluate:evaluate", help="Measure and compare predictions, and check for leaks.")
+app.command(f"{_VERBS}.report:report", help="Draw an evaluation as one HTML page.")
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; every expected error becomes one message.
+
+    Parameters
+    ----------
+    arguments
+        The words after ``glm2x`` (default: those of the process).
+    """
+    from glm2x.console import say, say_error
+
+    try:
+        app(arguments, result_action="return_value")
+    except Glm2xError as error:
+        say_error(error)
+        return error.exit_code
+    except CycloptsError as error:
+        command = " ".join(["glm2x", *(error.command_chain or [])])
+        say(f"glm2x: {error}\n  do:     {command} --help")
+        return 2
+    except KeyboardInterrupt:
+        say("glm2x: interrupted")
+        return 130
+    except BrokenPipeError:
+        # the reader of our output has gone (head, less); nothing more can reach it
+        sys.stderr.close()
+        return 1
+    except OSError as error:
+        say_error(_of_the_machine(error))
+        return 1
+    return 0
+
+
+def main() -> None:
+    """Run the command of this process and exit."""
+    sys.exit(run())
+
+
+def _of_the_machine(error: OSError) -> DataError:
+    """Return the one message of a file or disk problem that no part of the program expected."""
+    return DataError(
+        f"the system refused: {error.strerror or error}",
+        where=str(error.filename or ""),
+        do="check the path, its permissions and the room on the disk",
+    )

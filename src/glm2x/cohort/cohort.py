@@ -1,0 +1,267 @@
+"""A cohort folder, opened for reading: genotypes, reference, genes, expression, covariates.
+
+Layout (format version 1)::
+
+    cohort.json                  format version, sources with SHA-256, counts, checksums of the rest
+    genes.parquet                gene, contig, tss (0-based), strand
+    individuals.parquet          individual[, population, family]
+    expression.parquet           gene, then one float64 column an individual (null = not measured)
+    covariates.parquet           covariate, then one float64 column an individual (where given)
+    variants/{contig}.parquet    position (0-based), ref, alt: the columns of the bits
+    variants/{contig}.npy        uint8 [2 * individuals, ceil(columns / 8)], memory-mapped
+    reference/{contig}.npy       uint8 codes of the contig, memory-mapped
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from glm2x.errors import DataError, UsageError
+from glm2x.files import digest, read_json
+from glm2x.genome.genes import Gene, unversioned, window_interval
+from glm2x.genome.variants import PhasedVariants
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Dosages:
+    """The variants of a gene's window, as linear models see them.
+
+    Attributes
+    ----------
+    position
+        int64 ``[variants]``, 0-based.
+    distance
+        int64 ``[variants]``, position - TSS in bp, on the forward strand.
+    ref, alt
+        uint8 codes ``[variants]``.
+    dosage
+        float32 ``[individuals, variants]``: alternative bases over both haplotypes, 0, 1 or 2.
+    """
+
+    position: NDArray[np.int64]
+    distance: NDArray[np.int64]
+    ref: NDArray[np.uint8]
+    alt: NDArray[np.uint8]
+    dosage: NDArray[np.float32]
+
+
+class Cohort:
+    """A cohort, opened read-only with `Cohort.open`.
+
+    Attributes
+    ----------
+    folder
+        Where it lies.
+    manifest
+        What `cohort.json` holds.
+    genes, individuals
+        In the order of the rows and columns of `expression`.
+    people
+        `individual` and, where given, `population` and `family`; rows as `individuals`.
+    expression
+        float64 ``[genes, individuals]`` on `expression_scale`, NaN where not measured.
+    covariate_names, covariates
+        float64 ``[covariates, individuals]``; empty where none were given.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        manifest: dict[str, Any],
+        genes: tuple[Gene, ...],
+        people: pl.DataFrame,
+        expression: NDArray[np.float64],
+        covariate_names: tuple[str, ...],
+        covariates: NDArray[np.float64],
+    ) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self.genes = genes
+        self.gene_ids = tuple(gene.gene for gene in genes)
+        self.people = people
+        self.individuals: tuple[str, ...] = tuple(people["individual"])
+        self.expression = expression
+        self.expression_scale: str = manifest["expression_scale"]
+        self.covariate_names = covariate_names
+        self.covariates = covariates
+        assert expression.shape == (len(genes), len(self.individuals))
+        assert covariates.shape == (len(covariate_names), len(self.individuals))
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Cohort:
+        """Open a cohort folder.
+
+        Raises
+        ------
+        DataError
+            There is no cohort, its format version is another, or a file is missing or damaged.
+        """
+        folder = Path(folder)
+        if not (folder / "cohort.json").is_file():
+            raise DataError(
+                "there is no cohort in this folder",
+                where=str(folder),
+                wanted="a folder made by glm2x cohort build",
+                do="glm2x cohort build --variants VCF --expression BED --reference FASTA --out "
+                + str(folder),
+            )
+        manifest = read_json(folder / "cohort.json")
+        if manifest.get("format_version") != FORMAT_VERSION:
+            raise DataError(
+                "the cohort has another format version",
+                where=str(folder / "cohort.json"),
+                got=str(manifest.get("format_version")),
+                wanted=str(FORMAT_VERSION),
+                do="build it again with this version of glm2x",
+            )
+        for name, facts in manifest["files"].items():
+            file = folder / name
+            if not file.is_file() or file.stat().st_size != facts["bytes"]:
+                raise DataError(
+                    "a file of the cohort is missing or cut short",
+                    where=str(file),
+                    got=f"{file.stat().st_size:,} bytes" if file.is_file() else "nothing",
+                    wanted=f"{facts['bytes']:,} bytes",
+                    do="build the cohort again",
+                )
+        table = _parquet(folder / "genes.parquet")
+        genes = tuple(Gene(*row) for row in table.select("gene", "contig", "tss", "strand").iter_rows())
+        people = _parquet(folder / "individuals.parquet")
+        _, expression = _matrix(folder / "expression.parquet", len(people))
+        names, covariates = (
+            _matrix(folder / "covariates.parquet", len(people))
+            if "covariates.parquet" in manifest["files"]
+            else ((), np.zeros((0, len(people))))
+        )
+        return cls(folder, manifest, genes, people, expression, names, covariates)
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 of everything the cohort holds, through the checksums of its files."""
+        return digest({"format": FORMAT_VERSION, "files": self.manifest["files"]})
+
+    def gene_index(self, genes: Iterable[str]) -> NDArray[np.int64]:
+        """Return the row of each gene; versions (``.12``) may be left off. `DataError` for unknown ones."""
+        return _index(genes, self._gene_rows, "gene", self.folder, unversioned)
+
+    def individual_index(self, individuals: Iterable[str]) -> NDArray[np.int64]:
+        """Return the column of each individual (`DataError` naming unknown ones)."""
+        return _index(individuals, self._individual_rows, "individual", self.folder, str)
+
+    def gene(self, gene: str) -> Gene:
+        """Return a gene by its identifier, with or without its version."""
+        return self.genes[int(self.gene_index([gene])[0])]
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether the cohort holds reference sequence."""
+        return bool(self.manifest["reference_contigs"])
+
+    def variants(self, contig: str) -> PhasedVariants:
+        """Return the phased variants of a contig, the bits memory-mapped."""
+        if contig not in self._variants:
+            table = _parquet(self.folder / "variants" / f"{contig}.parquet")
+            bits = np.load(self.folder / "variants" / f"{contig}.npy", mmap_mode="r", allow_pickle=False)
+            self._variants[contig] = PhasedVariants(
+                contig, table["position"].to_numpy(), table["ref"].to_numpy(), table["alt"].to_numpy(), bits
+            )
+        return self._variants[contig]
+
+    def reference(self, contig: str) -> NDArray[np.uint8]:
+        """Return a contig's uint8 codes, memory-mapped.
+
+        Raises
+        ------
+        UsageError
+            The cohort was built without a reference.
+        """
+        if contig not in self.manifest["reference_contigs"]:
+            raise UsageError(
+                "this cohort was built without a reference, and sequences need one",
+                where=str(self.folder),
+                do="build it again with --reference FASTA",
+            )
+        if contig not in self._references:
+            self._references[contig] = np.load(
+                self.folder / "reference" / f"{contig}.npy", mmap_mode="r", allow_pickle=False
+            )
+        return self._references[contig]
+
+    def dosages(self, gene: str, window: int) -> Dosages:
+        """Return the variants of ``[tss - window/2, tss + window/2)``; columns of N are left out."""
+        place = self.gene(gene)
+        variants = self.variants(place.contig)
+        columns = variants.columns_between(*window_interval(place.tss, window))
+        known = variants.is_known(columns)
+        position = variants.position[columns][known]
+        return Dosages(
+            position=position,
+            distance=position - place.tss,
+            ref=variants.ref[columns][known],
+            alt=variants.alt[columns][known],
+            dosage=variants.dosage(columns)[:, known],
+        )
+
+    @cached_property
+    def _variants(self) -> dict[str, PhasedVariants]:
+        return {}
+
+    @cached_property
+    def _references(self) -> dict[str, NDArray[np.uint8]]:
+        return {}
+
+    @cached_property
+    def _gene_rows(self) -> dict[str, int]:
+        rows = {unversioned(name): i for i, name in enumerate(self.gene_ids)}
+        return rows | {name: i for i, name in enumerate(self.gene_ids)}
+
+    @cached_property
+    def _individual_rows(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.individuals)}
+
+
+def _index(
+    names: Iterable[str], rows: dict[str, int], kind: str, folder: Path, relax: Any
+) -> NDArray[np.int64]:
+    names = list(names)
+    found = [rows.get(name, rows.get(relax(name))) for name in names]
+    absent = [name for name, row in zip(names, found, strict=True) if row is None]
+    if absent:
+        raise DataError(
+            f"{len(absent)} of {len(names)} {kind}s are not in the cohort",
+            where=str(folder),
+            got=f"first: {', '.join(absent[:3])}",
+            wanted=f"{kind}s such as {', '.join(list(rows)[:2])}",
+        )
+    return np.asarray(found, dtype=np.int64)
+
+
+def _parquet(path: Path) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DataError(
+            "a table of the cohort cannot be read",
+            where=str(path),
+            got=str(error),
+            do="build the cohort again",
+        ) from error
+
+
+def _matrix(path: Path, columns: int) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """Read a table of a label column and one float64 column an individual; null is NaN."""
+    table = _parquet(path)
+    values = table.select(pl.all().exclude(table.columns[0]).cast(pl.Float64)).to_numpy()
+    return tuple(table[table.columns[0]]), np.ascontiguousarray(values, dtype=np.float64).reshape(
+        len(table), columns
+    )

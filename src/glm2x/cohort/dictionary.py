@@ -1,0 +1,85 @@
+"""The haplotype dictionary: every gene's unique haplotypes, and who has which.
+
+A person's prediction is the mean over two haplotypes, so all work on sequences is done once a
+unique haplotype and gathered through ``index [individuals, 2]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glm2x.cohort.cohort import Cohort
+from glm2x.genome.haplotypes import HaplotypeWindow
+
+
+class GeneHaplotypes:
+    """The unique haplotypes of one gene in a window.
+
+    Attributes
+    ----------
+    gene, window
+        The gene's identifier and the window's length in bp.
+    reference
+        uint8 codes ``[window]``, in the gene's direction.
+    n_unique
+        How many different sequences the cohort has.
+    index
+        int64 ``[individuals, 2]``: the row of haplotypes 1 and 2 among the unique ones.
+    """
+
+    def __init__(self, window: HaplotypeWindow, carried: NDArray[np.bool_]) -> None:
+        # two patterns are one sequence only where they are one pattern: a column's alternative base
+        # differs from the reference, and a haplotype carries one column of a position at most
+        packed = np.packbits(carried, axis=1)
+        _, first, inverse = np.unique(packed, axis=0, return_index=True, return_inverse=True)
+        self._window = window
+        self._patterns = carried[first]
+        self.gene = window.gene.gene
+        self.window = len(window.reference)
+        self.reference = window.reference
+        self.n_unique = len(first)
+        self.index: NDArray[np.int64] = inverse.reshape(-1, 2).astype(np.int64)
+
+    def codes(self, rows: Sequence[int] | NDArray[np.integer] | None = None) -> NDArray[np.uint8]:
+        """Return the sequences of some unique haplotypes (default: all), uint8 ``[rows, window]``."""
+        patterns = self._patterns if rows is None else self._patterns[np.asarray(rows, dtype=np.intp)]
+        out = np.empty((len(patterns), self.window), dtype=np.uint8)
+        for pattern, row in zip(patterns, out, strict=True):
+            self._window.apply(pattern, row)
+        return out
+
+
+class HaplotypeDictionary:
+    """The unique haplotypes of a cohort's genes in windows of one length.
+
+    Parameters
+    ----------
+    cohort
+        A cohort with a reference.
+    window
+        Length in bp, even.
+    """
+
+    def __init__(self, cohort: Cohort, window: int) -> None:
+        self.cohort = cohort
+        self.window = window
+        self._cached = lru_cache(maxsize=256)(self._gene)
+
+    def gene(self, gene: str) -> GeneHaplotypes:
+        """Return the unique haplotypes of a gene (`DataError` for an unknown one)."""
+        return self._cached(gene)
+
+    def window_of(self, gene: str) -> HaplotypeWindow:
+        """Return the means to build single haplotypes of a gene."""
+        place = self.cohort.gene(gene)
+        return HaplotypeWindow(
+            self.cohort.reference(place.contig), self.cohort.variants(place.contig), place, self.window
+        )
+
+    def _gene(self, gene: str) -> GeneHaplotypes:
+        window = self.window_of(gene)
+        return GeneHaplotypes(window, self.cohort.variants(window.gene.contig).carried(window.columns))

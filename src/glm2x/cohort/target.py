@@ -1,0 +1,152 @@
+"""The targets a model is trained on: log2 expression, or its residual after covariates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glm2x.cohort.cohort import Cohort
+from glm2x.cohort.split import Split
+from glm2x.config import TargetMode
+from glm2x.errors import DataError, UsageError
+
+RAW_SCALES = ("rpkm", "tpm")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is predicted.
+
+    Attributes
+    ----------
+    mode
+        `log`, `residual` or `residual-all`.
+    values
+        float64 ``[genes, individuals]``, NaN where not measured.
+    reference
+        float64 ``[genes]``: the target of the reference sequence, the mean over training people.
+    transductive
+        What was computed with test people's expression, in words; empty where nothing was.
+    """
+
+    mode: TargetMode
+    values: NDArray[np.float64]
+    reference: NDArray[np.float64]
+    transductive: tuple[str, ...] = ()
+
+
+def make_target(
+    cohort: Cohort, split: Split, mode: TargetMode, covariates_keep: Sequence[str] | None = None
+) -> Target:
+    """Compute the target of every gene and individual.
+
+    Parameters
+    ----------
+    mode
+        `log`: log2(x + 1) of a raw scale, and x as it is of `log2` and `normalised`.
+        `residual`: covariates regressed out with coefficients fitted on training people only, the
+        training mean added back. `residual-all`: the same, fitted on everyone (transductive).
+    covariates_keep
+        The covariates to regress out (default: all of the cohort's).
+
+    Raises
+    ------
+    DataError
+        A raw value is negative, a gene has no training person, or covariates are missing.
+    UsageError
+        Fewer than three training people a covariate (their residuals say nothing).
+    """
+    logged = log_expression(cohort)
+    train = cohort.individual_index(split.train)
+    means = _training_means(logged, train, cohort)
+    if mode == "log":
+        return Target(mode, logged, means)
+    names, covariates = _kept(cohort, covariates_keep)
+    if len(train) < 3 * len(names):
+        raise UsageError(
+            f"{len(names)} covariates are too many for {len(train)} training people",
+            got=f"{len(train) / len(names):.1f} people a covariate",
+            wanted="at least 3",
+            do="--covariates-keep with fewer of " + ", ".join(names[:5]) + ("..." if len(names) > 5 else ""),
+        )
+    fitted_on = train if mode == "residual" else np.arange(len(cohort.individuals))
+    residuals = np.full_like(logged, np.nan)
+    design = np.column_stack([np.ones(covariates.shape[1]), covariates.T])
+    for g, row in enumerate(logged):
+        rows = fitted_on[np.isfinite(row[fitted_on])]
+        coefficients, *_ = np.linalg.lstsq(design[rows], row[rows], rcond=None)
+        residuals[g] = row - design @ coefficients + means[g]
+    transductive = [
+        f"covariate {name} may be computed from expression" for name in names if _sees_expression(name)
+    ]
+    if mode == "residual-all":
+        transductive.insert(0, "coefficients of covariates fitted on everyone")
+    return Target(mode, residuals, _training_means(residuals, train, cohort), tuple(transductive))
+
+
+def log_expression(cohort: Cohort) -> NDArray[np.float64]:
+    """Return log2(x + 1) of a raw scale, or the values of a scale that is logged already.
+
+    Returns
+    -------
+    float64 ``[genes, individuals]``, NaN where not measured.
+    """
+    if cohort.expression_scale not in RAW_SCALES:
+        return cohort.expression
+    with np.errstate(invalid="ignore"):
+        negative = cohort.expression < 0
+    if negative.any():
+        g, i = np.argwhere(negative)[0]
+        raise DataError(
+            f"{int(negative.sum())} expression values are negative, and their logarithm is taken",
+            where=f"{cohort.gene_ids[g]}, {cohort.individuals[i]} of {cohort.folder}",
+            got=str(cohort.expression[g, i]),
+            wanted=f"{cohort.expression_scale} >= 0",
+            do="build the cohort with --expression-scale normalised (or log2) if they are transformed already",
+        )
+    return np.log2(cohort.expression + 1)
+
+
+def _training_means(
+    values: NDArray[np.float64], train: NDArray[np.int64], cohort: Cohort
+) -> NDArray[np.float64]:
+    measured = np.isfinite(values[:, train]).any(axis=1)
+    if not measured.all():
+        raise DataError(
+            f"{int((~measured).sum())} genes are measured in no training person",
+            where=f"first: {cohort.gene_ids[int(measured.argmin())]} of {cohort.folder}",
+            do="leave these genes out, or split the people otherwise",
+        )
+    return np.asarray(np.nanmean(values[:, train], axis=1))
+
+
+def _kept(cohort: Cohort, keep: Sequence[str] | None) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    names = cohort.covariate_names if keep is None else tuple(keep)
+    unknown = [name for name in names if name not in cohort.covariate_names]
+    if unknown or not names:
+        raise UsageError(
+            f"no covariate is called {unknown[0]}"
+            if unknown
+            else "the target needs covariates and the cohort has none",
+            where=str(cohort.folder),
+            wanted=", ".join(cohort.covariate_names[:8]) or "a cohort built with --covariates",
+        )
+    rows = [cohort.covariate_names.index(name) for name in names]
+    covariates = cohort.covariates[rows]
+    if not np.isfinite(covariates).all():
+        row, column = np.argwhere(~np.isfinite(covariates))[0]
+        raise DataError(
+            "a covariate is missing for an individual",
+            where=f"{names[row]}, {cohort.individuals[column]} of {cohort.folder}",
+            do="complete the covariates, or leave the individual out of the genotypes",
+        )
+    return names, covariates
+
+
+def _sees_expression(name: str) -> bool:
+    """Whether a covariate may have been computed from expression: unless its name says otherwise."""
+    lowered = name.lower()
+    return not any(word in lowered for word in ("genotype", "sex", "age", "batch", "population", "lab"))

@@ -1,0 +1,203 @@
+"""One row of the report against another: the same genes, the same people, paired."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from glm2x.evaluation.metrics import (
+    MIN_INDIVIDUALS,
+    Array,
+    benjamini_hochberg,
+    masked_pearson,
+    pearson_p,
+)
+from glm2x.evaluation.tables import CellRow
+from glm2x.evaluation.uncertainty import Draws, Interval, bootstrap_pearson, mean_interval
+
+REFERENCE_MODELS = ("elastic-net", "ridge", "gblup")
+"""What every row is compared with: with few people elastic net is the weak one, so it is not enough."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Row `a` against row `b` on the genes and people that both have.
+
+    Parameters
+    ----------
+    genes
+        Bool [G], the genes of the cell that both have.
+    individuals
+        Int [G], people of each gene.
+    people
+        How many individuals there are in all.
+    pearson_a, pearson_b
+        Float [G], mean over seeds, NaN outside `genes`.
+    pearson_ab
+        Float [G], correlation of the two predictions.
+    t, p, fdr
+        Float [G], Williams's test of the two r, and its p over the genes after Benjamini-Hochberg.
+    interval
+        Difference of the mean r.
+    """
+
+    a: str
+    b: str
+    genes: NDArray[np.bool_]
+    individuals: NDArray[np.int64]
+    people: int
+    pearson_a: Array
+    pearson_b: Array
+    pearson_ab: Array
+    t: Array
+    p: Array
+    fdr: Array
+    interval: Interval
+
+    def share_better(self, sign: int) -> float:
+        """Return the share of genes where a (sign 1) or b (sign -1) is better at BH FDR < 0.05."""
+        if not self.genes.any():
+            return float("nan")
+        difference = sign * (self.pearson_a - self.pearson_b)
+        return float(((self.fdr < 0.05) & (difference > 0)).sum() / self.genes.sum())
+
+
+def choose_pairs(rows: Sequence[CellRow]) -> list[tuple[CellRow, CellRow]]:
+    """Return the pairs to compare, each once.
+
+    Every row against elastic net, ridge and GBLUP where they are present (of the same number of
+    training people, where there are several), and each reference-then-personal row against the
+    reference row of the same model.
+    """
+    pairs: list[tuple[CellRow, CellRow]] = []
+    for row in rows:
+        rivals = [other for name in REFERENCE_MODELS for other in _of_size(rows, name, row)]
+        if row.key.strategy == "reference-then-personal":
+            first = (row.key.model, "reference")
+            rivals += [other for other in rows if (other.key.model, other.key.strategy) == first]
+        for other in rivals:
+            if other is not row and not any(a is other and b is row for a, b in pairs):
+                pairs.append((row, other))
+    return pairs
+
+
+def _of_size(rows: Sequence[CellRow], model: str, row: CellRow) -> list[CellRow]:
+    found = [other for other in rows if other.key.model == model]
+    same = [other for other in found if other.key.train_individuals == row.key.train_individuals]
+    return same or (found if len(found) == 1 else [])
+
+
+class PeopleDraws:
+    """Correlations in draws of people, kept while one cell is evaluated (the same rows meet many times)."""
+
+    def __init__(self, draws: Draws) -> None:
+        self.draws = draws
+        self._kept: dict[str, tuple[NDArray[np.bool_], NDArray[np.float32]]] = {}
+
+    def of(self, row: CellRow, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Return r over `mask` in each draw, the mean over replicates, float32 [D, G]."""
+        kept = self._kept.get(row.label)
+        if kept is None or not np.array_equal(kept[0], mask):
+            total = np.zeros((len(self.draws.individuals), len(mask)))
+            for predicted, observed in zip(row.predicted, row.observed, strict=True):
+                total += bootstrap_pearson(predicted, observed, mask, self.draws.individuals)
+            kept = (mask, (total / len(row.replicates)).astype(np.float32))
+            self._kept.setdefault(row.label, kept)
+        return kept[1]
+
+
+def compare(a: CellRow, b: CellRow, people: PeopleDraws) -> Comparison:
+    """Compare two rows of a cell."""
+    mask = a.mask & b.mask
+    r_a, null_a = _mean_pearson(a, mask)
+    r_b, null_b = _mean_pearson(b, mask)
+    genes = np.isfinite(r_a) & np.isfinite(r_b)
+    r_ab = np.where(genes, _prediction_correlation(a, b, mask), np.nan)
+    n = mask.sum(axis=1)
+    r_a, r_b = np.where(genes, r_a, np.nan), np.where(genes, r_b, np.nan)
+    t, p = williams(r_a, r_b, r_ab, n, null_a=null_a, null_b=null_b)
+    draws = people.of(a, mask)[:, genes].astype(np.float64) - people.of(b, mask)[:, genes]
+    return Comparison(
+        a=a.label,
+        b=b.label,
+        genes=genes,
+        individuals=n.astype(np.int64),
+        people=int(mask[genes].any(axis=0).sum()),
+        pearson_a=r_a,
+        pearson_b=r_b,
+        pearson_ab=r_ab,
+        t=t,
+        p=p,
+        fdr=benjamini_hochberg(p),
+        interval=mean_interval((r_a - r_b)[genes], draws, people.draws.take(genes)),
+    )
+
+
+def williams(
+    r_a: Array,
+    r_b: Array,
+    r_ab: Array,
+    n: NDArray[np.int64],
+    *,
+    null_a: NDArray[np.bool_] | None = None,
+    null_b: NDArray[np.bool_] | None = None,
+) -> tuple[Array, Array]:
+    """Return Williams's t and its two-sided p for two correlations that share the measured variable.
+
+    Williams (1959), the test that Steiger (Psychological Bulletin 87, 1980, equation 7) recommends::
+
+        t = (r_a - r_b) sqrt((n - 1) (1 + r_ab) / (2 (n - 1) / (n - 3) |R| + m^2 (1 - r_ab)^3))
+
+    with m the mean of r_a and r_b, |R| = 1 - r_a^2 - r_b^2 - r_ab^2 + 2 r_a r_b r_ab, and n - 3
+    degrees of freedom. Where one prediction is null, its r is 0 by rule and not estimated: then the
+    test is that of the other's r being 0. Where both are, p = 1.
+
+    Parameters
+    ----------
+    r_a, r_b
+        Float [G], of each prediction with the measurements.
+    r_ab
+        Float [G], of the two predictions.
+    n
+        Int [G], people; p is NaN with fewer than 4.
+    """
+    degrees = np.maximum(n - 3, 1)
+    determinant = np.maximum(1 - r_a**2 - r_b**2 - r_ab**2 + 2 * r_a * r_b * r_ab, 0.0)
+    mean = (r_a + r_b) / 2
+    below = 2 * (n - 1) / degrees * determinant + mean**2 * (1 - r_ab) ** 3
+    above = (n - 1) * (1 + r_ab)
+    difference = r_a - r_b
+    # Two predictions that are the same: no difference, and 0 / 0.
+    same = np.abs(difference) < 1e-12
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.where(same, 0.0, difference * np.sqrt(above / below))
+    p = 2 * stats.t.sf(np.abs(t), degrees)
+    if null_a is not None and null_b is not None:
+        one = null_a ^ null_b
+        other = np.where(null_a, r_b, r_a)
+        with np.errstate(divide="ignore"):
+            single = np.sign(difference) * np.abs(other) * np.sqrt(np.maximum(n - 2, 1) / (1 - other**2))
+        t = np.where(one, single, np.where(null_a & null_b, 0.0, t))
+        p = np.where(one, pearson_p(other, n), np.where(null_a & null_b, 1.0, p))
+    unknown = (n <= MIN_INDIVIDUALS) | np.isnan(difference)
+    return np.where(unknown, np.nan, t), np.where(unknown, np.nan, p)
+
+
+def _mean_pearson(row: CellRow, mask: NDArray[np.bool_]) -> tuple[Array, NDArray[np.bool_]]:
+    """Return r over `mask`, the mean over replicates, and where all replicates are null."""
+    each = [masked_pearson(x, y, mask) for x, y in zip(row.predicted, row.observed, strict=True)]
+    return np.mean([r for r, _ in each], axis=0), np.all([null for _, null in each], axis=0)
+
+
+def _prediction_correlation(a: CellRow, b: CellRow, mask: NDArray[np.bool_]) -> Array:
+    """Return the correlation of two rows' predictions, the mean over pairs of replicates; 0 for constants."""
+    total = np.zeros(len(mask))
+    for x in a.predicted:
+        for y in b.predicted:
+            r, _ = masked_pearson(x, y, mask)
+            total += np.nan_to_num(r)
+    return total / (len(a.predicted) * len(b.predicted))

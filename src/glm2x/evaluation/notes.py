@@ -1,0 +1,108 @@
+"""What the data of an evaluation cannot show, in sentences for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+import polars as pl
+
+from glm2x.cohort.cohort import Cohort
+from glm2x.cohort.split import Split
+from glm2x.evaluation.relatives import MIN_VARIANTS
+from glm2x.evaluation.tables import MAIN_CELL, Cell
+from glm2x.predictions import Predictions
+
+FEW_GENES = 100
+FEW_PEOPLE = 50
+RARE = 0.01
+
+
+def make_notes(
+    predictions: Predictions,
+    cells: Sequence[Cell],
+    comparisons: Sequence[dict[str, Any]],
+    cohort: Cohort | None,
+    split: Split | None,
+) -> list[str]:
+    """Return the notes; `comparisons` are the blocks of `metrics.json`."""
+    notes = [*_table_notes(predictions, cohort, split)]
+    for cell in cells:
+        notes += _cell_notes(cell, comparisons)
+    if not any(cell.name.startswith("unseen_gene") for cell in cells):
+        notes.append(
+            "No unseen gene was evaluated: nothing here says how a model does on genes it was not trained on."
+        )
+    if cohort is not None:
+        notes += _cohort_notes(cohort)
+    notes.append(
+        "Not checked here, because a table of predictions cannot show it: paralogues, haplotypes swapped, strand and "
+        "centre of windows, the share of N, and whether covariates, scalers or epochs were fitted with test people."
+    )
+    return notes
+
+
+def _table_notes(predictions: Predictions, cohort: Cohort | None, split: Split | None) -> list[str]:
+    notes = []
+    frame = predictions.frame
+    if predictions.metadata.target is None:
+        notes.append(
+            "The target is unknown: no file says what was done to the measurements before they were predicted."
+        )
+    silent = [name for name, said in predictions.sources if said.target is None]
+    if silent and predictions.metadata.target is not None:
+        notes.append(
+            f"{len(silent)} of {len(predictions.sources)} files do not say their target; it is taken to be "
+            f"{predictions.metadata.target}, as in the others."
+        )
+    if predictions.ignored_columns:
+        notes.append(f"Columns that were not used: {', '.join(predictions.ignored_columns)}.")
+    unmeasured = frame["observed"].null_count()
+    if unmeasured:
+        notes.append(
+            f"{unmeasured:,} of {frame.height:,} predictions have no measurement beside them and are not judged."
+        )
+    validation = frame.filter(pl.col("individual_split") == "validation")["individual"].n_unique()
+    if validation:
+        notes.append(
+            f"{validation} validation people are in no cell: epochs were chosen on them, so they are neither new nor trained on."
+        )
+    absent = [name for name, given in (("cohort", cohort), ("split", split)) if given is None]
+    if absent:
+        notes.append(f"Evaluated without a {' and a '.join(absent)}: the checks that need one did not run.")
+    if cohort is None:
+        notes.append(
+            "Without a cohort each gene is a block and each individual a family of its own in the intervals."
+        )
+    return notes
+
+
+def _cell_notes(cell: Cell, comparisons: Sequence[dict[str, Any]]) -> list[str]:
+    notes = []
+    here = [c["smallest_difference"] for c in comparisons if c["cell"] == cell.name]
+    here = [value for value in here if value == value and value > 0]
+    small = len(cell.genes) < FEW_GENES or len(cell.individuals) < FEW_PEOPLE
+    if here and (small or cell.name == MAIN_CELL):
+        notes.append(
+            f"{cell.name}: with {len(cell.genes)} genes and {len(cell.individuals)} people, the smallest difference of "
+            f"mean r that would be found with 80 % power is {median(here):.3f} (median of {len(here)} comparisons)."
+        )
+    single = sorted(
+        {row.label for row in cell.rows if row.key.strategy is not None and len(row.replicates) < 3}
+    )
+    if single:
+        notes.append(
+            f"{cell.name}: fewer than three seeds of {', '.join(single)}; chance in training is not measured."
+        )
+    return notes
+
+
+def _cohort_notes(cohort: Cohort) -> list[str]:
+    contigs = sorted({gene.contig for gene in cohort.genes})
+    known = [cohort.variants(contig).is_known(slice(None)) for contig in contigs]
+    variants = sum(int(mask.sum()) for mask in known)
+    notes = []
+    if variants < MIN_VARIANTS:
+        notes.append(f"{variants:,} variants: relatedness is judged from >= {MIN_VARIANTS:,} only.")
+    return notes

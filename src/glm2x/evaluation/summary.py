@@ -1,0 +1,185 @@
+"""One row of the report in one cell: metrics of its genes, and their summary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from glm2x.evaluation.metrics import (
+    Array,
+    GeneMetrics,
+    across_genes_spearman,
+    benjamini_hochberg,
+    gene_metrics,
+    pearson_p,
+)
+from glm2x.evaluation.tables import Cell, CellRow
+from glm2x.evaluation.uncertainty import Interval
+
+SIGNIFICANT_R = 0.1
+SIGNIFICANT_FDR = 0.05
+
+
+@dataclass(frozen=True)
+class RowMetrics:
+    """Metrics of one row's genes.
+
+    Parameters
+    ----------
+    replicates
+        Those of each seed and draw.
+    mean
+        Over the replicates: r and the other metrics are averaged gene by gene, p is that of the
+        average r, a gene is null where it is in every replicate.
+    across_genes
+        Mean over people of Spearman's r across genes.
+    people
+        How many individuals have a prediction and a measurement.
+    """
+
+    row: CellRow
+    replicates: tuple[GeneMetrics, ...]
+    mean: GeneMetrics
+    across_genes: float
+    people: int
+
+
+def row_metrics(row: CellRow, training_mean: Array, population: NDArray[np.int64] | None) -> RowMetrics:
+    """Return the metrics of a row; `training_mean` is float [R, G], `population` int [P] (-1 = unknown)."""
+    replicates = tuple(
+        gene_metrics(predicted, observed, training_mean=means, population=population)
+        for predicted, observed, means in zip(row.predicted, row.observed, training_mean, strict=True)
+    )
+    across = [across_genes_spearman(x, y) for x, y in zip(row.predicted, row.observed, strict=True)]
+    known = np.isfinite(row.predicted) & np.isfinite(row.observed)
+    return RowMetrics(
+        row,
+        replicates,
+        _average(replicates),
+        float(_mean(np.array(across))),
+        int(known.any(axis=(0, 1)).sum()),
+    )
+
+
+def _average(replicates: tuple[GeneMetrics, ...]) -> GeneMetrics:
+    if len(replicates) == 1:
+        return replicates[0]
+    # People differ between replicates only where draws do; the fewest keep p honest.
+    n = np.min([m.individuals for m in replicates], axis=0)
+    r = _nanmean([m.pearson for m in replicates])
+    p = pearson_p(r, n)
+    averaged = {
+        name: _nanmean([getattr(m, name) for m in replicates])
+        for name in ("spearman", "r2", "slope", "within_population")
+    }
+    null = np.all([m.null for m in replicates], axis=0)
+    return GeneMetrics(individuals=n, pearson=r, p=p, fdr=benjamini_hochberg(p), null=null, **averaged)
+
+
+def summarise(metrics: RowMetrics, interval: Interval) -> dict[str, Any]:
+    """Return the block of `metrics.json` of one row in one cell; NaN where not defined."""
+    m = metrics.mean
+    defined = np.isfinite(m.pearson)
+    genes = int(defined.sum())
+    found = m.fdr < SIGNIFICANT_FDR
+    nan = float("nan")
+    return {
+        "genes": genes,
+        "genes_undefined": int((~defined).sum()),
+        "individuals": metrics.people,
+        "mean_pearson": _mean(m.pearson),
+        "median_pearson": _median(m.pearson),
+        "mean_spearman": _mean(m.spearman),
+        "median_spearman": _median(m.spearman),
+        "mean_r2": _mean(m.r2),
+        "median_r2": _median(m.r2),
+        "mean_slope": _mean(m.slope),
+        "mean_pearson_within_population": _mean(m.within_population),
+        "ci95_mean_pearson": list(interval.ci95),
+        "se_mean_pearson": interval.se,
+        "share_significant": float((found & (m.pearson > SIGNIFICANT_R)).sum() / genes) if genes else nan,
+        "share_negative_significant": float((found & (m.pearson < 0)).sum() / genes) if genes else nan,
+        "null_share": float(m.null[defined].mean()) if genes else nan,
+        "mean_pearson_nonnull": _mean(m.pearson[~m.null]),
+        "across_genes": {"mean_spearman": metrics.across_genes},
+        "seeds": _seeds(metrics),
+    }
+
+
+def _seeds(metrics: RowMetrics) -> dict[str, Any]:
+    means = [_mean(m.pearson) for m in metrics.replicates]
+    names = [replicate.name for replicate in metrics.row.replicates]
+    return {
+        "n": len(means),
+        "mean_pearson_by_seed": dict(zip(names, means, strict=True)),
+        "sd": float(np.std(means, ddof=1)) if len(means) > 1 else float("nan"),
+    }
+
+
+def per_gene_frame(cell: Cell, metrics: RowMetrics) -> pl.DataFrame:
+    """Return one row a gene and replicate, first those of the mean over replicates."""
+    frames = [_frame(cell, metrics, metrics.mean, "mean", None, None)]
+    for replicate, found in zip(metrics.row.replicates, metrics.replicates, strict=True):
+        draw = None if replicate.draw < 0 else replicate.draw
+        frames.append(_frame(cell, metrics, found, replicate.name, replicate.seed, draw))
+    return pl.concat(frames)
+
+
+def _frame(
+    cell: Cell, metrics: RowMetrics, found: GeneMetrics, replicate: str, seed: int | None, draw: int | None
+) -> pl.DataFrame:
+    row = metrics.row
+    values = {f.name: getattr(found, f.name) for f in fields(GeneMetrics)}
+    values["pearson_within_population"] = values.pop("within_population")
+    present = values["individuals"] > 0
+    order = (
+        "individuals",
+        "pearson",
+        "spearman",
+        "r2",
+        "slope",
+        "pearson_within_population",
+        "p",
+        "fdr",
+        "null",
+    )
+    frame = pl.DataFrame({"gene": cell.genes} | {name: values[name] for name in order})
+    return (
+        frame.with_columns(pl.col(pl.Float64).fill_nan(None))
+        .filter(pl.Series(present))
+        .select(
+            pl.lit(cell.name).alias("cell"),
+            pl.lit(row.label).alias("label"),
+            pl.lit(row.key.model).alias("model"),
+            pl.lit(row.key.strategy, dtype=pl.String).alias("strategy"),
+            pl.lit(row.key.train_individuals, dtype=pl.Int64).alias("train_individuals"),
+            "gene",
+            pl.lit(replicate).alias("replicate"),
+            pl.lit(seed, dtype=pl.Int64).alias("seed"),
+            pl.lit(draw, dtype=pl.Int64).alias("draw"),
+            *order,
+        )
+    )
+
+
+def _mean(values: Array) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if finite.size else float("nan")
+
+
+def _median(values: Array) -> float:
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else float("nan")
+
+
+def _nanmean(arrays: list[Array]) -> Array:
+    """Return the mean of [G] arrays over those that are finite; NaN where none is."""
+    stacked = np.array(arrays)
+    known = np.isfinite(stacked)
+    count = known.sum(axis=0)
+    total = np.where(known, stacked, 0.0).sum(axis=0)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)

@@ -1,0 +1,213 @@
+"""From the predictions table to matrices: which rows belong together, and in which cell.
+
+A *row* of the report is a model (with its strategy and its number of training people where it has
+several). A *replicate* is one seed and draw of a row. A *cell* is seen or unseen genes crossed with
+new or training people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+GENE_CELLS = {"seen": "seen_gene", "unseen": "unseen_gene", None: "any_gene"}
+INDIVIDUAL_CELLS = {"test": "new_individual", "train": "training_individual", None: "any_individual"}
+MAIN_CELL = "seen_gene/new_individual"
+BASELINES = (
+    "training-mean",
+    "genotype-pcs",
+    "top-variant",
+    "elastic-net",
+    "lasso",
+    "gblup",
+    "ridge",
+    "informed-gblup",
+    "informed-ridge",
+)
+_STRATEGIES = ("reference", "personal", "reference-then-personal")
+
+
+@dataclass(frozen=True, order=True)
+class Replicate:
+    """One seed and draw of a row; null draw = -1, so that replicates sort."""
+
+    draw: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """`"0"` for seed 0, `"draw 1 seed 0"` where there are draws."""
+        return str(self.seed) if self.draw < 0 else f"draw {self.draw} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class RowKey:
+    """What makes one row of the report."""
+
+    model: str
+    strategy: str | None
+    train_individuals: int | None
+
+
+@dataclass(frozen=True)
+class CellRow:
+    """The predictions of one row in one cell.
+
+    Parameters
+    ----------
+    replicates
+        The R seeds and draws, sorted.
+    predicted, observed
+        Float [R, G, P]; NaN where there is no prediction or no measurement.
+    """
+
+    key: RowKey
+    label: str
+    replicates: tuple[Replicate, ...]
+    predicted: NDArray[np.float64]
+    observed: NDArray[np.float64]
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """Bool [G, P]: predicted and measured in every replicate."""
+        both = np.isfinite(self.predicted) & np.isfinite(self.observed)
+        return np.asarray(both.all(axis=0))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All rows of one cell on common axes: G genes and P individuals, each sorted by name."""
+
+    name: str
+    genes: tuple[str, ...]
+    individuals: tuple[str, ...]
+    rows: tuple[CellRow, ...]
+
+
+def row_labels(frame: pl.DataFrame) -> dict[RowKey, str]:
+    """Return the label of each row of the report, in the order they are shown.
+
+    The model's name; with the strategy when the model has several; with `n=` the number of training
+    people when there are several of those. Baselines come first, in the protocol's order.
+    """
+    columns = ("model", "strategy", "train_individuals")
+    keys = [RowKey(*values) for values in frame.select(columns).unique().iter_rows()]
+    keys.sort(key=_display_order)
+    labels: dict[RowKey, str] = {}
+    for key in keys:
+        strategies = {k.strategy for k in keys if k.model == key.model}
+        sizes = {k.train_individuals for k in keys if (k.model, k.strategy) == (key.model, key.strategy)}
+        label = key.model
+        if len(strategies) > 1 and key.strategy is not None:
+            label += f" {key.strategy}"
+        if len(sizes) > 1 and key.train_individuals is not None:
+            label += f" n={key.train_individuals}"
+        # A stranger's model may be called just as another one's model and strategy together.
+        same = sum(other == label for other in labels.values())
+        labels[key] = f"{label} ({same + 1})" if same else label
+    return labels
+
+
+def _display_order(key: RowKey) -> tuple[int, str, int, str, int]:
+    baseline = BASELINES.index(key.model) if key.model in BASELINES else len(BASELINES)
+    strategy = key.strategy or ""
+    step = _STRATEGIES.index(strategy) + 1 if strategy in _STRATEGIES else 0
+    size = -1 if key.train_individuals is None else key.train_individuals
+    return baseline, key.model, step, strategy, size
+
+
+def cell_name(gene_split: str | None, individual_split: str | None) -> str | None:
+    """Return the cell of a gene's and an individual's side; None for validation people, who are in none."""
+    if individual_split == "validation":
+        return None
+    return f"{GENE_CELLS[gene_split]}/{INDIVIDUAL_CELLS[individual_split]}"
+
+
+def make_cells(frame: pl.DataFrame, labels: Mapping[RowKey, str]) -> tuple[Cell, ...]:
+    """Return the cells that hold measurements, the main one first.
+
+    Rows without a measurement are left out: they cannot be judged (the caller counts them).
+    """
+    measured = frame.filter(pl.col("observed").is_not_null())
+    cells = []
+    for gene_split in GENE_CELLS:
+        for individual_split in INDIVIDUAL_CELLS:
+            name = cell_name(gene_split, individual_split)
+            assert name is not None
+            part = measured.filter(
+                pl.col("gene_split").eq_missing(gene_split),
+                pl.col("individual_split").eq_missing(individual_split),
+            )
+            if part.height:
+                cells.append(_make_cell(name, part, labels))
+    return tuple(sorted(cells, key=lambda cell: cell.name != MAIN_CELL))
+
+
+def _make_cell(name: str, frame: pl.DataFrame, labels: Mapping[RowKey, str]) -> Cell:
+    genes = frame["gene"].unique().sort()
+    individuals = frame["individual"].unique().sort()
+    frame = frame.with_columns(
+        pl.col("gene").replace_strict(genes, np.arange(len(genes)), return_dtype=pl.Int64).alias("_gene"),
+        pl.col("individual")
+        .replace_strict(individuals, np.arange(len(individuals)), return_dtype=pl.Int64)
+        .alias("_individual"),
+        pl.col("draw").fill_null(-1),
+    )
+    shape = (len(genes), len(individuals))
+    rows = []
+    for key, label in labels.items():
+        part = frame.filter(
+            pl.col("model") == key.model,
+            pl.col("strategy").eq_missing(pl.lit(key.strategy, dtype=pl.String)),
+            pl.col("train_individuals").eq_missing(pl.lit(key.train_individuals, dtype=pl.Int64)),
+        )
+        if part.height:
+            rows.append(_make_row(key, label, part, shape))
+    return Cell(name, tuple(genes), tuple(individuals), tuple(rows))
+
+
+def _make_row(key: RowKey, label: str, frame: pl.DataFrame, shape: tuple[int, int]) -> CellRow:
+    pairs = frame.select("draw", "seed").unique().iter_rows()
+    replicates = tuple(sorted(Replicate(draw, seed) for draw, seed in pairs))
+    predicted = np.full((len(replicates), *shape), np.nan)
+    observed = np.full_like(predicted, np.nan)
+    for r, replicate in enumerate(replicates):
+        part = frame.filter(pl.col("draw") == replicate.draw, pl.col("seed") == replicate.seed)
+        at = (part["_gene"].to_numpy(), part["_individual"].to_numpy())
+        predicted[r][at] = part["predicted"].to_numpy()
+        observed[r][at] = part["observed"].to_numpy()
+    return CellRow(key, label, replicates, predicted, observed)
+
+
+def training_means(frame: pl.DataFrame, row: CellRow, genes: Sequence[str]) -> NDArray[np.float64]:
+    """Return each gene's mean over training people, float [R, G], NaN where the table does not hold it.
+
+    It is what the model `training-mean` predicts where that is in the table (of the row's own draw
+    and number of training people, where it has them), else the mean of the measurements of
+    training and validation people in the table.
+    """
+    said = frame.filter(pl.col("model") == "training-mean").with_columns(value=pl.col("predicted"))
+    if said.height == 0:
+        # One measurement an individual, however many models the table holds.
+        once = ("gene", "individual", "train_individuals", "draw")
+        fitted = pl.col("individual_split").is_in(("train", "validation"))
+        said = frame.filter(fitted, pl.col("observed").is_not_null()).unique(once, maintain_order=True)
+        said = said.with_columns(value=pl.col("observed"))
+    exact = said.group_by("gene", "train_individuals", "draw").agg(pl.col("value").mean())
+    by_key = {(g, n, d): v for g, n, d, v in exact.iter_rows()}
+    # A mean of another draw will do only when all draws have the same.
+    ranges = exact.group_by("gene").agg(
+        pl.col("value").min().alias("low"), pl.col("value").max().alias("high")
+    )
+    by_gene = {g: low for g, low, high in ranges.iter_rows() if high - low <= 1e-9 * (1 + abs(high))}
+    means = np.full((len(row.replicates), len(genes)), np.nan)
+    for r, replicate in enumerate(row.replicates):
+        draw = None if replicate.draw < 0 else replicate.draw
+        for g, gene in enumerate(genes):
+            key = (gene, row.key.train_individuals, draw)
+            means[r, g] = by_key.get(key, by_gene.get(gene, np.nan))
+    return means

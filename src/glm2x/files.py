@@ -1,0 +1,158 @@
+"""Writing aside and renaming, checksums, and JSON: nothing half-written is ever left under a final name."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from glm2x.errors import DataError, UsageError
+
+
+@contextmanager
+def write_aside(target: Path | str, *, force: bool = False) -> Iterator[Path]:
+    """Give a path beside `target` to write to; rename it to `target` when the block succeeds.
+
+    The block creates a file or a folder at the path it is given. When it raises, what it wrote is
+    removed. A process that is killed leaves only a hidden `.{name}.partial-{pid}`.
+
+    Parameters
+    ----------
+    target
+        The final path, a file or a folder.
+    force
+        Replace what is there. A folder is first moved out of the way, then removed.
+
+    Raises
+    ------
+    UsageError
+        `target` exists and `force` is not set.
+    DataError
+        The disk is full.
+    """
+    target = Path(target)
+    refuse_existing(target, force=force)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.parent / f".{target.name}.partial-{os.getpid()}"
+    _remove(aside)
+    try:
+        yield aside
+        _sync(aside)
+        _replace(aside, target)
+    except BaseException as error:
+        _remove(aside)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise disk_full(target) from error
+        raise
+
+
+def refuse_existing(target: Path | str, *, force: bool) -> None:
+    """Raise `UsageError` when `target` is there already and may not be replaced."""
+    target = Path(target)
+    if target.exists() and not force:
+        raise UsageError(
+            f"{target.name} is there already, and nothing is overwritten unasked",
+            where=str(target),
+            do="give --force to replace it, or another --out",
+        )
+
+
+def disk_full(target: Path) -> DataError:
+    """Return the error that says the disk is full, with the bytes that are free."""
+    free = shutil.disk_usage(target.parent).free
+    return DataError(
+        f"the disk is full; {target.name} was not written",
+        where=str(target.parent),
+        got=f"{free / 1e6:.1f} MB free",
+        do="free some room, or choose an --out on another disk; what was half-written is removed",
+    )
+
+
+def sha256(path: Path | str) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with Path(path).open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def digest(value: Any) -> str:
+    """Return the SHA-256 of a JSON value in its canonical form (sorted keys, no spaces)."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def write_json(path: Path | str, value: Any, *, force: bool = False) -> None:
+    """Write a JSON value, indented, aside and renamed. NaN is refused: JSON has none."""
+    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
+    with write_aside(path, force=force) as aside:
+        aside.write_text(text)
+
+
+def read_json(path: Path | str) -> Any:
+    """Read a JSON file.
+
+    Raises
+    ------
+    DataError
+        The file is missing or is not JSON.
+    """
+    path = require_file(path)
+    try:
+        return json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path.name} is not readable as JSON", where=str(path), got=str(error)) from error
+
+
+def require_file(path: Path | str, *, kind: str = "file") -> Path:
+    """Return `path` as a Path when it is a file that exists.
+
+    Raises
+    ------
+    DataError
+        There is no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        got = "a folder" if path.is_dir() else "nothing at that path"
+        raise DataError(
+            f"the {kind} {path.name} does not exist",
+            where=str(path),
+            got=got,
+            wanted=f"a {kind}",
+            do="check the path",
+        )
+    return path
+
+
+def _sync(path: Path) -> None:
+    """Flush a file, or every file of a folder, to the disk, so that a rename never names torn data."""
+    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    for file in files:
+        descriptor = os.open(file, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _replace(aside: Path, target: Path) -> None:
+    """Rename `aside` to `target`; a folder that is there already is moved away first."""
+    if not target.is_dir():
+        aside.replace(target)
+        return
+    old = target.parent / f".{target.name}.replaced-{os.getpid()}"
+    target.rename(old)
+    aside.rename(target)
+    shutil.rmtree(old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

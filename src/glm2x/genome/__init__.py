@@ -1,0 +1,1 @@
+"""Reference windows, phased variants, haplotypes and genes: DNA alone, without people's expression."""

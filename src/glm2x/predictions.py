@@ -1,0 +1,392 @@
+"""The predictions table: its columns, its checks, reading and writing it.
+
+It is the seam between everything that predicts and everything that judges predictions. A table
+that comes from elsewhere, as a CSV with the same columns, is as good as ours.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import get_args
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from glm2x.config import TargetMode
+from glm2x.errors import DataError, UsageError
+from glm2x.files import require_file, write_aside
+
+COLUMNS = MappingProxyType(
+    {
+        "model": pl.String(),
+        "strategy": pl.String(),
+        "gene": pl.String(),
+        "individual": pl.String(),
+        "observed": pl.Float64(),
+        "predicted": pl.Float64(),
+        "gene_split": pl.String(),
+        "individual_split": pl.String(),
+        "seed": pl.Int64(),
+        "train_individuals": pl.Int64(),
+        "draw": pl.Int64(),
+    }
+)
+"""Columns of the table in their order, with their types. `observed` is in the target's scale."""
+
+REQUIRED = ("model", "gene", "individual", "observed", "predicted")
+KEY = ("model", "strategy", "gene", "individual", "seed", "train_individuals", "draw")
+GENE_SPLITS = ("seen", "unseen")
+INDIVIDUAL_SPLITS = ("train", "validation", "test")
+_NEVER_NULL = ("model", "gene", "individual", "predicted")
+_NULL_WORDS = ("", "NA", "N/A", "nan", "NaN", "null", "NULL", "None")
+_FILE_PREFIX = "glm2x."
+
+
+@dataclass(frozen=True)
+class PredictionMetadata:
+    """What a file says about the predictions in it; null = it does not say.
+
+    Parameters
+    ----------
+    target
+        ``log``, ``residual`` or ``residual-all``.
+    window
+        Window of the models in bp.
+    cohort_digest, split_digest
+        SHA-256 identities of the cohort and of the split they were made with.
+    glm2x_version
+        The version that wrote the file.
+    """
+
+    target: str | None = None
+    window: int | None = None
+    cohort_digest: str | None = None
+    split_digest: str | None = None
+    glm2x_version: str | None = None
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A predictions table.
+
+    Parameters
+    ----------
+    frame
+        The columns of `COLUMNS`, one row a model, strategy, gene, individual, seed and draw.
+    metadata
+        What holds for all of it. What some files do not say is taken from those that do; a window
+        that differs between files is null.
+    sources
+        Name and metadata of each file it was read from; empty for a table made in memory.
+    ignored_columns
+        Columns of the files that are not in `COLUMNS`.
+    """
+
+    frame: pl.DataFrame
+    metadata: PredictionMetadata = PredictionMetadata()
+    sources: tuple[tuple[str, PredictionMetadata], ...] = ()
+    ignored_columns: tuple[str, ...] = ()
+
+
+def from_matrix(
+    *,
+    model: str,
+    genes: Sequence[str],
+    individuals: Sequence[str],
+    predicted: NDArray[np.float64],
+    observed: NDArray[np.float64] | None,
+    gene_split: Callable[[str], str | None],
+    individual_split: Callable[[str], str | None],
+    seed: int,
+    strategy: str | None = None,
+    train_individuals: int | None = None,
+    draw: int | None = None,
+) -> pl.DataFrame:
+    """Return the rows of one model as a table, genes outermost.
+
+    Parameters
+    ----------
+    genes, individuals
+        Names of the G genes and P individuals.
+    predicted
+        Float [G, P], in the target's scale, all finite.
+    observed
+        Float [G, P], NaN where not measured (null in the table), or None when nothing is.
+    gene_split, individual_split
+        The side of a gene (``seen``, ``unseen``) and of an individual (``train``, ``validation``, ``test``).
+
+    Raises
+    ------
+    ValueError
+        A matrix does not have the shape [G, P]; a bug of the caller.
+    DataError
+        A prediction is not finite, or the table would not be valid (see `validate`).
+    """
+    shape = (len(genes), len(individuals))
+    if predicted.shape != shape or (observed is not None and observed.shape != shape):
+        got = predicted.shape if observed is None else (predicted.shape, observed.shape)
+        raise ValueError(f"matrices of shape {got} for {shape[0]} genes and {shape[1]} individuals")
+    rows = shape[0] * shape[1]
+    gene_sides = [gene_split(gene) for gene in genes]
+    individual_sides = [individual_split(individual) for individual in individuals]
+    gene_rows = np.repeat(np.arange(shape[0]), shape[1])
+    individual_rows = np.tile(np.arange(shape[1]), shape[0])
+    frame = pl.DataFrame(
+        {
+            "model": pl.repeat(model, rows, dtype=pl.String, eager=True),
+            "strategy": pl.repeat(strategy, rows, dtype=pl.String, eager=True),
+            "gene": pl.Series(genes, dtype=pl.String).gather(gene_rows),
+            "individual": pl.Series(individuals, dtype=pl.String).gather(individual_rows),
+            "observed": (
+                pl.repeat(None, rows, dtype=pl.Float64, eager=True)
+                if observed is None
+                else pl.Series(observed.ravel(), dtype=pl.Float64).fill_nan(None)
+            ),
+            "predicted": pl.Series(predicted.ravel(), dtype=pl.Float64),
+            "gene_split": pl.Series(gene_sides, dtype=pl.String).gather(gene_rows),
+            "individual_split": pl.Series(individual_sides, dtype=pl.String).gather(individual_rows),
+            "seed": pl.repeat(seed, rows, dtype=pl.Int64, eager=True),
+            "train_individuals": pl.repeat(train_individuals, rows, dtype=pl.Int64, eager=True),
+            "draw": pl.repeat(draw, rows, dtype=pl.Int64, eager=True),
+        }
+    )
+    validate(frame, where=f"predictions of {model}")
+    return frame
+
+
+def write_predictions(path: Path | str, predictions: Predictions, *, force: bool = False) -> None:
+    """Write a table as parquet with its metadata in the file, or as CSV when the name ends in ``.csv``.
+
+    A CSV cannot hold the metadata: read back, its target is unknown.
+
+    Raises
+    ------
+    UsageError
+        The file exists and `force` is not set.
+    DataError
+        The table is not valid, or the disk is full.
+    """
+    path = Path(path)
+    validate(predictions.frame, where=str(path))
+    frame = predictions.frame.select(list(COLUMNS))
+    with write_aside(path, force=force) as aside:
+        if path.suffix == ".csv":
+            frame.write_csv(aside)
+        else:
+            known = {k: str(v) for k, v in asdict(predictions.metadata).items() if v is not None}
+            frame.write_parquet(aside, metadata={_FILE_PREFIX + k: v for k, v in known.items()})
+
+
+def read_predictions(paths: Path | str | Iterable[Path | str]) -> Predictions:
+    """Read one or several files of predictions into one validated table.
+
+    Parquet, or CSV when the name ends in ``.csv``. Columns that a file lacks and that may be null
+    become null (`seed` becomes 0); other columns are left out and listed in `ignored_columns`.
+
+    Raises
+    ------
+    DataError
+        A file is missing, is neither parquet nor CSV, or its table is not valid.
+    UsageError
+        The files are of different target modes or of different splits.
+    """
+    paths = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+    if not paths:
+        raise UsageError("no file of predictions was given", do="name at least one")
+    frames, sources, ignored = [], [], []
+    for path in paths:
+        raw, metadata = _read_file(require_file(path, kind="predictions file"))
+        frames.append(_coerce(raw, where=str(path)))
+        sources.append((str(path), metadata))
+        ignored += [column for column in raw.columns if column not in COLUMNS and column not in ignored]
+    metadata = _merge(sources)
+    frame = pl.concat(frames)
+    validate(frame, where=", ".join(str(path) for path in paths))
+    return Predictions(frame, metadata, tuple(sources), tuple(ignored))
+
+
+def validate(frame: pl.DataFrame, *, where: str) -> None:
+    """Check that a table holds the columns of `COLUMNS`, of their types, with values that make sense.
+
+    Raises
+    ------
+    DataError
+        A column is missing or of another type; a name or a prediction is missing; a number is not
+        finite; a split value is unknown; a model predicts one gene of one individual twice.
+    """
+    for column, dtype in COLUMNS.items():
+        if column not in frame.columns:
+            raise _missing(column, frame.columns, where)
+        if frame.schema[column] != dtype:
+            raise _wrong_type(column, str(frame.schema[column]), where)
+    if frame.height == 0:
+        raise DataError("the predictions table holds no rows", where=where)
+    for column in _NEVER_NULL:
+        absent = pl.col(column).is_null() | ((pl.col(column) == "") if column != "predicted" else False)
+        _refuse(frame, absent, f"the column {column} is empty", where, wanted="a value in every row")
+    _refuse(frame, pl.col("seed").is_null(), "the column seed is empty", where, wanted="a whole number")
+    for column in ("predicted", "observed"):
+        wanted = "finite numbers" if column == "predicted" else "finite numbers, or null where not measured"
+        _refuse(
+            frame, ~pl.col(column).is_finite(), f"the column {column} is not finite", where, wanted=wanted
+        )
+    for column, allowed in (("gene_split", GENE_SPLITS), ("individual_split", INDIVIDUAL_SPLITS)):
+        unknown = pl.col(column).is_not_null() & ~pl.col(column).is_in(allowed)
+        _refuse(frame, unknown, f"unknown value of {column}", where, wanted=f"{', '.join(allowed)} or null")
+    twice = pl.struct(KEY).is_duplicated()
+    wanted = "one row a model, strategy, gene, individual, seed, train_individuals and draw"
+    _refuse(frame, twice, "a prediction is there twice", where, wanted=wanted)
+
+
+def _refuse(frame: pl.DataFrame, bad: pl.Expr, what: str, where: str, *, wanted: str) -> None:
+    """Raise a DataError that names the first row for which `bad` holds and counts them all."""
+    rows = frame.with_row_index("row").filter(bad)
+    if rows.height == 0:
+        return
+    first = rows.row(0, named=True)
+    shown = ", ".join(f"{column} {first[column]!r}" for column in COLUMNS if first[column] is not None)
+    raise DataError(
+        f"{what} in {rows.height} of {frame.height} rows",
+        where=where,
+        got=f"first at row {first['row'] + 1}: {shown}",
+        wanted=wanted,
+        do="correct the file, or leave the rows out",
+    )
+
+
+def _missing(column: str, columns: Sequence[str], where: str) -> DataError:
+    near = difflib.get_close_matches(column, columns, n=1, cutoff=0.6)
+    return DataError(
+        f"the predictions table has no column {column}",
+        where=where,
+        got=", ".join(columns) or "no columns",
+        wanted=", ".join(REQUIRED),
+        do=f"rename {near[0]} to {column}" if near else "add it (a CSV is separated by commas)",
+    )
+
+
+def _wrong_type(column: str, got: str, where: str) -> DataError:
+    return DataError(
+        f"the column {column} of the predictions table is of the wrong type",
+        where=where,
+        got=got,
+        wanted=str(COLUMNS[column]),
+        do="write the column with that type",
+    )
+
+
+def _read_file(path: Path) -> tuple[pl.DataFrame, PredictionMetadata]:
+    """Return the table as it is in the file (a CSV as text) and what its metadata says."""
+    is_csv = path.name.endswith((".csv", ".csv.gz"))
+    try:
+        if is_csv:
+            return pl.read_csv(path, infer_schema=False), PredictionMetadata()
+        frame = pl.read_parquet(path, glob=False, hive_partitioning=False)
+        stored = pl.read_parquet_metadata(path)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
+        raise DataError(
+            f"{path.name} cannot be read as {'CSV' if is_csv else 'parquet'}",
+            where=str(path),
+            got=str(error).splitlines()[0] if str(error) else type(error).__name__,
+            wanted="a parquet file, or a CSV whose name ends in .csv",
+            do="write it again; a download may be cut short",
+        ) from error
+    return frame, _parse_metadata(stored, where=str(path))
+
+
+def _parse_metadata(stored: dict[str, str], *, where: str) -> PredictionMetadata:
+    """Read our keys of a parquet file's metadata; other keys are another program's affair."""
+    said = {k: stored.get(_FILE_PREFIX + k) for k in PredictionMetadata.__dataclass_fields__}
+    target, window = said["target"], said["window"]
+    if target is not None and target not in get_args(TargetMode):
+        raise DataError(
+            "the predictions file names an unknown target",
+            where=where,
+            got=target,
+            wanted=", ".join(get_args(TargetMode)),
+            do="make the predictions again with this version",
+        )
+    if window is not None and not (window.isascii() and window.isdigit()):
+        raise DataError("the predictions file's window is not a number of bp", where=where, got=window)
+    return PredictionMetadata(
+        target=target,
+        window=None if window is None else int(window),
+        cohort_digest=said["cohort_digest"],
+        split_digest=said["split_digest"],
+        glm2x_version=said["glm2x_version"],
+    )
+
+
+def _coerce(raw: pl.DataFrame, *, where: str) -> pl.DataFrame:
+    """Bring a file's columns to the types of `COLUMNS`, refusing what is not that kind of thing."""
+    for column in REQUIRED:
+        if column not in raw.columns:
+            raise _missing(column, raw.columns, where)
+    columns = []
+    for column, dtype in COLUMNS.items():
+        if column not in raw.columns:
+            fill = 0 if column == "seed" else None
+            columns.append(pl.repeat(fill, raw.height, dtype=dtype, eager=True).alias(column))
+            continue
+        columns.append(_cast(raw[column], dtype, where))
+    return pl.DataFrame(columns).with_columns(pl.col("observed").fill_nan(None), pl.col("seed").fill_null(0))
+
+
+def _cast(series: pl.Series, dtype: pl.DataType, where: str) -> pl.Series:
+    """Return a column cast to `dtype` without loss, or raise a DataError that names the first misfit."""
+    name, got = series.name, series.dtype
+    textual = got in (pl.String, pl.Categorical, pl.Enum)
+    if got == pl.Null:
+        return series.cast(dtype)
+    if textual and name not in _NEVER_NULL:
+        text = series.cast(pl.String)
+        series = text.set(text.is_in(_NULL_WORDS), None)
+    if dtype == pl.String:
+        if not textual:
+            raise _wrong_type(name, str(got), where)
+        return series.cast(pl.String)
+    if not (textual or got.is_numeric()):
+        raise _wrong_type(name, str(got), where)
+    cast = (
+        series.cast(pl.String).str.strip_chars().cast(dtype, strict=False)
+        if textual
+        else series.cast(dtype, strict=False)
+    )
+    lost = cast.is_null() & series.is_not_null()
+    if dtype.is_integer() and got.is_float():
+        lost |= (cast.cast(pl.Float64) != series).fill_null(False)
+    if lost.any():
+        at = lost.arg_max()
+        assert at is not None
+        kind = "whole numbers" if dtype.is_integer() else "numbers"
+        raise DataError(
+            f"the column {name} is not a number in {lost.sum()} of {len(series)} rows",
+            where=where,
+            got=f"{series[at]!r} at row {at + 1}",
+            wanted=kind if name == "predicted" else f"{kind}, or nothing",
+            do="correct the file, or leave the rows out",
+        )
+    return cast
+
+
+def _merge(sources: Sequence[tuple[str, PredictionMetadata]]) -> PredictionMetadata:
+    """Return what holds for all files, refusing different targets and different splits."""
+    values = {
+        key: list(dict.fromkeys(getattr(m, key) for _, m in sources if getattr(m, key) is not None))
+        for key in PredictionMetadata.__dataclass_fields__
+    }
+    for key, name in (("target", "target modes"), ("split_digest", "splits")):
+        if len(values[key]) > 1:
+            said = [f"{path}: {getattr(m, key)}" for path, m in sources if getattr(m, key) is not None]
+            raise UsageError(
+                f"files of predictions of different {name} are not evaluated together",
+                got="; ".join(said),
+                wanted="one target mode and one split",
+                do="evaluate them apart, or make the predictions again with the same --target and --split",
+            )
+    return PredictionMetadata(**{key: v[0] if len(v) == 1 else None for key, v in values.items()})

@@ -1,0 +1,54 @@
+"""One colour and one marker a model, the same in every figure and table of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# Okabe & Ito's palette: told apart with every common form of colour blindness.
+_BLUE, _ORANGE, _GREEN, _PURPLE = "#0072b2", "#e69f00", "#009e73", "#cc79a7"
+_SKY, _VERMILION, _GREY, _OLIVE = "#56b4e9", "#d55e00", "#8c939d", "#a08c00"
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one model is drawn: a colour (hex) and a matplotlib marker; `filled` is False for a constant."""
+
+    colour: str
+    marker: str
+    filled: bool = True
+
+
+_KNOWN = {
+    "elastic-net": Look(_ORANGE, "s"),
+    "ridge": Look(_GREEN, "s"),
+    "gblup": Look(_PURPLE, "s"),
+    "lasso": Look(_OLIVE, "s"),
+    "top-variant": Look(_SKY, "s"),
+    "informed-ridge": Look(_GREEN, "D"),
+    "informed-gblup": Look(_PURPLE, "D"),
+    "genotype-pcs": Look(_GREY, "s"),
+    "training-mean": Look(_GREY, "s", filled=False),
+}
+_MODELS = (
+    Look(_BLUE, "o"),
+    Look(_VERMILION, "o"),
+    Look(_BLUE, "^"),
+    Look(_VERMILION, "^"),
+    Look(_BLUE, "v"),
+    Look(_VERMILION, "v"),
+)
+
+
+def looks(tested: Sequence[str], baselines: Sequence[tuple[str, str]]) -> dict[str, Look]:
+    """Return the look of every row.
+
+    Parameters
+    ----------
+    tested
+        Labels of the models, the one that the report follows first; it gets the blue disc.
+    baselines
+        (label, model); a baseline looks the same from report to report.
+    """
+    found = {label: _MODELS[i % len(_MODELS)] for i, label in enumerate(tested)}
+    return found | {label: _KNOWN.get(model, Look(_GREY, "D")) for label, model in baselines}

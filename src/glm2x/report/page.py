@@ -1,0 +1,175 @@
+"""`write_report`: an evaluation folder as one HTML page that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+import glm2x
+from glm2x.files import refuse_existing, write_aside
+from glm2x.report import sections
+from glm2x.report.format import base_pairs, clean, count
+from glm2x.report.gene_parts import gene_plates, gene_table, people_panels
+from glm2x.report.headline import make_headline
+from glm2x.report.parts import Missing
+from glm2x.report.results import Results, cell_words, read_results
+from glm2x.report.roles import followed
+from glm2x.report.runs import Run, curve_plates, read_run, run_facts
+from glm2x.report.tables import comparison_table, control_table, main_table, other_table, seed_words
+
+_SECTIONS = (
+    ("summary", "In short"),
+    ("rows", "Every row"),
+    ("genes-figure", "Across genes"),
+    ("people", "Predicted and observed"),
+    ("training", "Training"),
+    ("split", "Split"),
+    ("checks", "Leak checks"),
+    ("per-gene", "Every gene"),
+    ("facts", "How this was made"),
+)
+
+
+def write_report(
+    folder: Path | str,
+    *,
+    runs: Sequence[Path | str] = (),
+    out: Path | str | None = None,
+    force: bool = False,
+) -> Path:
+    """Write the report of an evaluation as one HTML file.
+
+    Parameters
+    ----------
+    folder
+        A folder of `glm2x evaluate`: `metrics.json`, `per_gene.parquet`, `predictions.parquet`, and
+        `split.json` where there was one.
+    runs
+        Run folders of `glm2x train`, for the training curves and the facts of the run.
+    out
+        The file to write; `report.html` in `folder` when not given.
+    force
+        Replace a report that is there.
+
+    Returns
+    -------
+    Path
+        The file that was written. It holds its styles, figures and script, and loads nothing.
+
+    Raises
+    ------
+    DataError
+        The folder is no evaluation, a run is no run folder, or a file in one is damaged.
+    UsageError
+        The file exists and `force` is not set.
+    """
+    target = Path(folder) / "report.html" if out is None else Path(out)
+    refuse_existing(target, force=force)
+    page = render(read_results(folder), [read_run(run) for run in runs])
+    with write_aside(target, force=force) as aside:
+        aside.write_text(page, encoding="utf-8")
+    return target
+
+
+def render(results: Results, runs: Sequence[Run]) -> str:
+    """Return the page as HTML.
+
+    Everything that comes from a table, a configuration or a history is escaped by the template. As they
+    are go in only the figures (matplotlib escapes their text), the style sheet and the script; the
+    page's content security policy allows this one script and no loading.
+    """
+    here = files("glm2x.report")
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: (here / "templates" / name).read_text("utf-8")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = (here / "sort.js").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template("report.html.j2").render(
+        css=(here / "report.css").read_text("utf-8"),
+        script=script,
+        script_hash=f"sha256-{digest}",
+        version=glm2x.__version__,
+        sections=_SECTIONS,
+        **context(results, runs),
+    )
+
+
+def context(results: Results, runs: Sequence[Run]) -> dict[str, Any]:
+    """Return what the template draws, section by section."""
+    follow = followed([r for r in results.rows if r.label in results.cells.get(results.main_cell, {})])
+    unit = sections.UNITS.get(results.target or "", "unit not stated")
+    main = main_table(results, follow)
+    plates, gene_missing = gene_plates(results, follow)
+    panels, people_caption, people_missing = people_panels(results, follow, unit)
+    curves, curve_missing = curve_plates(list(runs))
+    split_table, split_pairs, excluded, split_missing = sections.split_section(results)
+    found, check_words, check_missing = sections.checks(results)
+    genes, gene_note, table_missing = gene_table(results, follow)
+    return {
+        "title": "Personal gene expression: " + (clean(follow.words) if follow else "baselines"),
+        "subtitle": _subtitle(results),
+        "headline": make_headline(results, follow),
+        "main_cell": cell_words(results.main_cell),
+        "main_table": main,
+        "main_note": _MAIN_NOTE + " " + seed_words(results),
+        "rows_missing": [] if main else [Missing("There is no row to show. To make one:", "glm2x evaluate PREDICTIONS... --out DIR")],
+        "comparison_table": comparison_table(
+            [c for c in results.comparisons if c.cell == results.main_cell], results.rows
+        ),
+        "comparison_note": _COMPARISON_NOTE,
+        "control_table": control_table(results),
+        "other_table": other_table(results),
+        "gene_plates": plates,
+        "gene_missing": gene_missing,
+        "people_panels": panels,
+        "people_caption": people_caption,
+        "people_missing": people_missing,
+        "curve_plates": curves,
+        "curve_missing": curve_missing,
+        "split_table": split_table,
+        "split_pairs": split_pairs,
+        "excluded_table": excluded,
+        "split_missing": split_missing,
+        "checks": found,
+        "check_words": check_words,
+        "check_missing": check_missing,
+        "gene_table": genes,
+        "gene_note": gene_note,
+        "table_missing": table_missing,
+        "facts": sections.facts(results),
+        "run_facts": run_facts(list(runs)),
+        "commands": sections.commands(results, [run.name for run in runs]),
+    }
+
+
+_MAIN_NOTE = (
+    "All summaries are over genes, of a value across people. r: Pearson; a prediction that is the same for everybody "
+    "is null and counts as r = 0. ρ: Spearman. R²: against the gene's mean over training people, negative where that "
+    "mean predicts better. Significant: 5 % FDR (Benjamini-Hochberg). CI: two-way, genes by block and people by family."
+)
+_COMPARISON_NOTE = (
+    "An interval that leaves out 0 tells two rows apart. “Smallest that would show” is the difference these data "
+    "detect with 80 % power at a two-sided 5 %. Genes better and worse: Williams test, 5 % FDR."
+)
+
+
+def _subtitle(results: Results) -> str:
+    data = results.data
+    parts = [
+        f"target {results.target}" if results.target else "target not stated",
+        "transductive" if results.metrics.get("transductive") else "",
+        f"window {base_pairs(results.metrics.get('window'))}" if results.metrics.get("window") else "",
+        f"{count(data.get('genes'))} genes and {count(data.get('individuals'))} people in the predictions",
+        f"split {clean(str(data['split_preset']))}" if data.get("split_preset") else "",
+    ]
+    return " · ".join(part for part in parts if part)

@@ -1,0 +1,90 @@
+"""The pieces that the template knows how to draw: tables, plates (a figure with its words), notices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from glm2x.report.figures.colours import Look
+from glm2x.report.figures.style import Picture
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: its text, a value to sort by (empty sorts last), CSS classes and a small addition."""
+
+    text: str
+    sort: str = ""
+    css: str = ""
+    small: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column's head; `help` appears on hover and must not be needed to read the table."""
+
+    title: str
+    css: str = ""
+    help: str = ""
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A row headed by a name; `look` draws the model's mark before it. `group` makes a heading row."""
+
+    head: str
+    cells: tuple[Cell, ...] = ()
+    look: Look | None = None
+    css: str = ""
+    group: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; the first of `columns` is the head of the rows."""
+
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[TableRow, ...]
+    sortable: bool = False
+    css: str = ""
+    sorted_by: int | None = None
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A notice in place of what could not be drawn: what is missing, and the command that makes it."""
+
+    what: str
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Plate:
+    """A figure with its title and caption."""
+
+    picture: Picture
+    title: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A number worth a large type, with what it is and an addition in small."""
+
+    label: str
+    value: str
+    small: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How the model stands against one row: better, worse, or not to be told from the data."""
+
+    kind: Literal["better", "worse", "untold"]
+    sentence: str
+
+    @property
+    def word(self) -> str:
+        """The verdict in words, so that it does not rest on a colour."""
+        return {"better": "better", "worse": "worse", "untold": "cannot tell"}[self.kind]

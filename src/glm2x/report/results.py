@@ -1,0 +1,268 @@
+"""An evaluation folder as the report reads it: `metrics.json`, three tables and, where given, the split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+from glm2x.errors import DataError
+from glm2x.files import read_json, require_file
+from glm2x.report.format import is_number
+from glm2x.report.roles import Row, arrange
+
+FORMAT_VERSION = 1
+MAIN_CELL = "seen_gene/new_individual"
+
+_GENES = {"seen": "seen genes", "unseen": "unseen genes", "any": "genes of no stated side"}
+_PEOPLE = {"new": "new people", "training": "training people", "any": "people of no stated side"}
+_TABLES = {
+    "per_gene": ("cell", "label", "gene", "replicate", "pearson", "null"),
+    "comparisons": ("cell", "a", "b", "gene"),
+    "predictions": ("model", "strategy", "gene", "individual", "observed", "predicted", "seed"),
+}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Row `a` minus row `b` in mean Pearson r over genes, paired.
+
+    Attributes
+    ----------
+    low, high
+        95 % interval of the difference; None where there is none.
+    smallest
+        The difference that the data show with 80 % power at a two-sided 5 %.
+    share_a_better, share_b_better
+        Share of the genes on which one is better (Williams test, FDR < 0.05).
+    """
+
+    a: str
+    b: str
+    cell: str
+    difference: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    genes: int | None
+    smallest: float | None
+    share_a_better: float | None
+    share_b_better: float | None
+
+    @property
+    def kind(self) -> Literal["better", "worse", "untold"]:
+        """`better` or `worse` where the interval leaves out 0, else `untold`."""
+        if self.low is not None and self.low > 0:
+            return "better"
+        return "worse" if self.high is not None and self.high < 0 else "untold"
+
+    def turned(self) -> Comparison:
+        """Return the same comparison as b minus a."""
+        return Comparison(
+            a=self.b,
+            b=self.a,
+            cell=self.cell,
+            difference=None if self.difference is None else -self.difference,
+            low=None if self.high is None else -self.high,
+            high=None if self.low is None else -self.low,
+            p=self.p,
+            genes=self.genes,
+            smallest=self.smallest,
+            share_a_better=self.share_b_better,
+            share_b_better=self.share_a_better,
+        )
+
+
+@dataclass(frozen=True)
+class Results:
+    """One evaluation.
+
+    Attributes
+    ----------
+    folder
+        Where it was read from.
+    metrics
+        `metrics.json` as it stands.
+    rows
+        Its rows in the order of the tables.
+    comparisons
+        Paired differences of every cell.
+    per_gene
+        `per_gene.parquet`, all replicates; None when the file is missing.
+    split
+        `split.json`; None when the evaluation had none.
+    """
+
+    folder: Path
+    metrics: Mapping[str, Any]
+    rows: tuple[Row, ...]
+    comparisons: tuple[Comparison, ...]
+    per_gene: pl.DataFrame | None
+    split: Mapping[str, Any] | None
+
+    @property
+    def cells(self) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+        """Metrics by cell and label."""
+        found: Mapping[str, Mapping[str, Mapping[str, Any]]] = self.metrics.get("cells") or {}
+        return found
+
+    @property
+    def main_cell(self) -> str:
+        """Seen genes in new people where there are any, else the first cell that there is."""
+        return next(iter(self.cells), MAIN_CELL) if MAIN_CELL not in self.cells else MAIN_CELL
+
+    @property
+    def target(self) -> str | None:
+        """The target mode; None when the predictions do not say."""
+        found: str | None = self.metrics.get("target")
+        return found
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What `metrics.json` says about the merged table."""
+        found: Mapping[str, Any] = self.metrics.get("data") or {}
+        return found
+
+    def comparison(self, a: str, b: str) -> Comparison | None:
+        """Return `a` minus `b` in the main cell, turned around where the file has `b` minus `a`."""
+        for c in self.comparisons:
+            if c.cell == self.main_cell and (c.a, c.b) == (a, b):
+                return c
+            if c.cell == self.main_cell and (c.a, c.b) == (b, a):
+                return c.turned()
+        return None
+
+    def rival(self, model: str, follow: Row) -> Row | None:
+        """Return the row of a baseline that learnt from as many people as `follow` did."""
+        found = [row for row in self.rows if row.model == model]
+        same = [r for r in found if r.train_individuals == follow.train_individuals]
+        return next(iter(same), found[0] if len(found) == 1 else None)
+
+    def main_genes(self) -> pl.DataFrame | None:
+        """Return the main cell of `per_gene`, averaged over replicates: one line a label and gene."""
+        if self.per_gene is None:
+            return None
+        return self.per_gene.filter(pl.col("cell") == self.main_cell, pl.col("replicate") == "mean")
+
+    def predictions(self, row: Row) -> pl.DataFrame | None:
+        """Return gene, individual, observed, predicted of one row in the main cell; None without the file.
+
+        Of several seeds and draws it is the first.
+        """
+        if not (self.folder / "predictions.parquet").is_file():
+            return None
+        genes, people = self.main_cell.split("/")
+        side = {"seen_gene": "seen", "unseen_gene": "unseen"}.get(genes)
+        person = {"new_individual": "test", "training_individual": "train"}.get(people)
+        wanted = {
+            "model": row.model,
+            "strategy": row.strategy,
+            "train_individuals": row.train_individuals,
+            "gene_split": side,
+            "individual_split": person,
+        }
+        try:
+            table = pl.scan_parquet(self.folder / "predictions.parquet")
+            have = table.collect_schema().names()
+            keep = [pl.col(k).eq_missing(pl.lit(v)) for k, v in wanted.items() if k in have]
+            frame = table.filter(*keep, pl.col("observed").is_not_null()).collect()
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise _unreadable(self.folder / "predictions.parquet", str(error)) from error
+        for key in ("draw", "seed"):
+            if key in frame.columns and frame.height:
+                frame = frame.filter(pl.col(key).eq_missing(frame[key].min()))
+        return frame.select("gene", "individual", "observed", "predicted")
+
+
+def cell_words(cell: str) -> str:
+    """Return a cell in words: `seen genes, new people`."""
+    genes, _, people = cell.partition("/")
+    side = genes.removesuffix("_gene"), people.removesuffix("_individual")
+    return f"{_GENES.get(side[0], side[0])}, {_PEOPLE.get(side[1], side[1])}"
+
+
+def read_results(folder: Path | str) -> Results:
+    """Read an evaluation folder.
+
+    Raises
+    ------
+    DataError
+        The folder is no evaluation, is of another format version, or a file in it is damaged.
+    """
+    folder = Path(folder)
+    if not (folder / "metrics.json").is_file():
+        raise DataError(
+            "this folder holds no evaluation",
+            where=str(folder),
+            got="no metrics.json",
+            wanted="a folder written by glm2x evaluate",
+            do=f"glm2x evaluate PREDICTIONS... --out {folder}",
+        )
+    metrics = read_json(folder / "metrics.json")
+    version = metrics.get("format_version") if isinstance(metrics, dict) else None
+    if version != FORMAT_VERSION:
+        raise DataError(
+            "the evaluation has a format that this version does not read",
+            where=str(folder / "metrics.json"),
+            got=f"format_version {version}",
+            wanted=f"format_version {FORMAT_VERSION}",
+            do=f"evaluate the predictions again: glm2x evaluate PREDICTIONS... --out {folder} --force",
+        )
+    split = folder / "split.json"
+    return Results(
+        folder=folder,
+        metrics=metrics,
+        rows=arrange(metrics.get("rows") or []),
+        comparisons=tuple(_comparison(c) for c in metrics.get("comparisons") or []),
+        per_gene=_read_table(folder, "per_gene"),
+        split=read_json(split) if split.is_file() else None,
+    )
+
+
+def _comparison(value: Mapping[str, Any]) -> Comparison:
+    def at(key: str) -> float | None:
+        found = value.get(key)
+        return float(found) if is_number(found) else None
+
+    bounds: Sequence[float | None] = value.get("ci95") or (None, None)
+    genes = at("genes")
+    return Comparison(
+        a=str(value["a"]),
+        b=str(value["b"]),
+        cell=str(value["cell"]),
+        difference=at("difference"),
+        low=bounds[0],
+        high=bounds[1],
+        p=at("p"),
+        genes=None if genes is None else int(genes),
+        smallest=at("smallest_difference"),
+        share_a_better=at("share_a_better"),
+        share_b_better=at("share_b_better"),
+    )
+
+
+def _read_table(folder: Path, name: str) -> pl.DataFrame | None:
+    path = folder / f"{name}.parquet"
+    if not path.is_file():
+        return None
+    try:
+        frame = pl.read_parquet(require_file(path))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _unreadable(path, str(error)) from error
+    absent = [c for c in _TABLES[name] if c not in frame.columns]
+    if absent:
+        raise _unreadable(path, f"no column {', '.join(absent)}")
+    return frame
+
+
+def _unreadable(path: Path, got: str) -> DataError:
+    return DataError(
+        f"{path.name} of the evaluation is not readable",
+        where=str(path),
+        got=got.splitlines()[0] if got else "",
+        wanted="the file as glm2x evaluate wrote it",
+        do=f"glm2x evaluate PREDICTIONS... --out {path.parent} --force",
+    )

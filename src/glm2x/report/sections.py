@@ -1,0 +1,154 @@
+"""The split, the leak checks and the facts of an evaluation, as the page shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from glm2x.report.format import MISSING, base_pairs, clean, count, counted, join_words
+from glm2x.report.parts import Cell, Column, Missing, Table, TableRow
+from glm2x.report.results import Results
+
+TARGETS = {
+    "log": "log: log2(x + 1) of the cohort's expression",
+    "residual": "residual: log2(x + 1), covariates regressed out with coefficients of the training people",
+    "residual-all": "residual-all (transductive): log2(x + 1), covariates regressed out with coefficients of everyone",
+}
+UNITS = {"log": "log2(RPKM + 1)", "residual": "residual log2", "residual-all": "residual log2, all people"}
+"""Axis labels by target. `log` is log2(x + 1) of a raw scale, or a log scale as given."""
+
+_ORDER = {"fail": 0, "warn": 1, "not run": 2, "pass": 3}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One leak check: its result in words, the class that colours it, its name and finding."""
+
+    status: str
+    css: str
+    name: str
+    detail: str
+
+
+def checks(results: Results) -> tuple[list[Check], str, list[Missing]]:
+    """Return the checks (failures first), a sentence that sums them up, and what is missing."""
+    found = [
+        Check(
+            status=str(value.get("status")),
+            css=str(value.get("status")).replace(" ", ""),
+            name=clean(str(value.get("name"))),
+            detail=clean(str(value.get("detail") or "")),
+        )
+        for value in results.metrics.get("checks") or []
+    ]
+    if not found:
+        return [], "", [Missing("No leak check was made. To make them:", _with_cohort(results))]
+    found.sort(key=lambda check: _ORDER.get(check.status, 0))
+    numbers = [(status, sum(c.status == status for c in found)) for status in _ORDER]
+    named = {"fail": "failed", "warn": "warned", "not run": "not run", "pass": "passed"}
+    words = join_words([f"{n} {named[status]}" for status, n in numbers if n])
+    sentence = f"Of {counted(len(found), 'check')}: {words}."
+    if any(c.status == "fail" for c in found):
+        sentence += " With a failed leak check, the numbers on this page cannot be taken as held-out performance."
+    missing = []
+    if any(c.status == "not run" for c in found):
+        missing.append(Missing("A check that was not run needs the cohort or the split. To run all:", _with_cohort(results)))
+    return found, sentence, missing
+
+
+def _with_cohort(results: Results) -> str:
+    return "glm2x evaluate PREDICTIONS... --cohort COHORT --split split.json --out DIR --force"
+
+
+def split_section(
+    results: Results,
+) -> tuple[Table | None, list[tuple[str, str]], Table | None, list[Missing]]:
+    """Return the counts a side, the split's facts, the genes left out, and what is missing."""
+    split = results.split
+    if split is None:
+        sizes = results.data.get("cells") or {}
+        rows = tuple(
+            TableRow(clean(name), (Cell(count(size.get("genes"))), Cell(count(size.get("individuals")))))
+            for name, size in sizes.items()
+        )
+        columns = (Column("cell"), Column("genes"), Column("people"))
+        table = Table("What the predictions table says of its sides", columns, rows) if rows else None
+        notice = Missing("No split was given, so who was on which side cannot be shown. To show it:", _with_cohort(results))
+        return table, [], None, [notice]
+
+    def size(key: str) -> int:
+        return len(split.get(key) or ())
+
+    rows = (
+        TableRow("people", tuple(Cell(count(size(k))) for k in ("train", "validation", "test"))),
+        TableRow("genes seen", (Cell(count(size("seen"))), Cell(count(size("reference_validation"))), Cell(count(size("seen"))))),
+        TableRow("genes unseen", (Cell(MISSING), Cell(MISSING), Cell(count(size("unseen"))))),
+    )
+    columns = (Column(""), Column("training"), Column("validation"), Column("test"))
+    table = Table("People and genes on each side", columns, rows)
+    excluded: Mapping[str, str] = split.get("excluded_genes") or {}
+    pairs = [
+        ("preset", clean(str(split.get("preset") or MISSING))),
+        ("seed", str(split.get("seed")) if split.get("seed") is not None else "none"),
+        ("window that keeps gene sets apart", base_pairs(split.get("window"))),
+        ("validation people", "choose the epoch of personal phases; in no result"),
+        ("validation genes", "among the seen genes; choose the epoch of a reference phase"),
+        ("genes in neither set", count(len(excluded))),
+        ("split digest", clean(str(split.get("digest") or MISSING))),
+        ("cohort digest", clean(str(split.get("cohort_digest") or MISSING))),
+    ]
+    populations = results.data.get("populations")
+    if populations:
+        listed = sorted(populations.items(), key=lambda item: (-item[1], item[0]))
+        pairs.insert(3, ("populations, people", ", ".join(f"{clean(p)} {count(n)}" for p, n in listed)))
+    left_out = None
+    if excluded:
+        body = tuple(TableRow(clean(gene), (Cell(clean(why)),)) for gene, why in excluded.items())
+        head = (Column("gene"), Column("why it is in neither set", css="text wrap"))
+        left_out = Table(f"{counted(len(excluded), 'gene')} in neither set", head, body)
+    return table, pairs, left_out, []
+
+
+def facts(results: Results) -> list[tuple[str, str]]:
+    """Return where the numbers come from: versions, target, window, digests, files, what was left out."""
+    data = results.data
+    pairs = [
+        ("evaluated with", f"glm2x {results.metrics.get('glm2x_version') or 'of unknown version'}"),
+        ("target", TARGETS.get(results.target or "", "not stated by the predictions")),
+        ("window", base_pairs(results.metrics.get("window"))),
+        ("cohort digest", clean(str(data.get("cohort_digest") or "not stated"))),
+        ("split digest", clean(str(data.get("split_digest") or "not stated"))),
+        (
+            "predictions",
+            f"{count(data.get('rows'))} rows, {count(data.get('genes'))} genes, {count(data.get('individuals'))} people",
+        ),
+        ("not measured", f"{count(data.get('rows_without_observed'))} rows have no measurement and are not judged"),
+        ("validation people", f"{count(data.get('validation_individuals'))}, in no result"),
+        ("seeds and draws", join_words(_replicates(results)) or MISSING),
+    ]
+    for file in data.get("files") or []:
+        version = file.get("glm2x_version")
+        made = f"written by glm2x {version}" if version else "not written by glm2x"
+        pairs.append(("file", clean(f"{file.get('name')}, {made}")))
+    if data.get("ignored_columns"):
+        pairs.append(("columns not used", clean(", ".join(data["ignored_columns"]))))
+    return pairs
+
+
+def _replicates(results: Results) -> Sequence[str]:
+    names: dict[str, None] = {}
+    for row in (results.cells.get(results.main_cell) or {}).values():
+        found: Mapping[str, Any] = (row.get("seeds") or {}).get("mean_pearson_by_seed") or {}
+        names |= dict.fromkeys(clean(f"seed {n}" if n.isdigit() else n) for n in found)
+    return list(names)[:20]
+
+
+def commands(results: Results, runs: Sequence[str]) -> str:
+    """Return the commands that make the page again, with the names of the files that were used."""
+    files = [clean(str(f.get("name"))) for f in results.data.get("files") or []] or ["PREDICTIONS..."]
+    split = " --split split.json" if results.split is not None else ""
+    lines = [f"# {clean(name)}/config.yml is the resolved configuration of that run\nglm2x train {clean(name)}/config.yml" for name in runs]
+    lines.append(f"glm2x evaluate {' '.join(files)}{split} --out DIR")
+    lines.append("glm2x report DIR" + "".join(f" --run {clean(name)}" for name in runs))
+    return "\n".join(lines)

@@ -1,0 +1,155 @@
+"""The tables of rows: the main cell, the other cells, and the differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from glm2x.report.format import clean, count, interval, is_number, number, p_value, percent
+from glm2x.report.parts import Cell, Column, Table, TableRow
+from glm2x.report.results import Comparison, Results, cell_words
+from glm2x.report.roles import Row
+
+_COLUMNS = (
+    Column("row"),
+    Column("genes"),
+    Column("people"),
+    Column("mean r", help="Pearson r across people, mean over genes; a null prediction counts as 0"),
+    Column("95 % CI", help="two-way: genes by block, people by family"),
+    Column("median r"),
+    Column("mean ρ", help="Spearman"),
+    Column("mean R²", help="against the gene's mean over training people"),
+    Column("r > 0.1, signif.", help="share of genes with r > 0.1 at 5 % FDR (Benjamini-Hochberg)"),
+    Column("r < 0, signif.", help="share of genes predicted in the wrong direction at 5 % FDR"),
+    Column("null", help="share of genes whose prediction is the same for everybody"),
+    Column("mean r, non-null", help="over the genes with a prediction that is not null"),
+)
+
+
+def _values(metrics: Mapping[str, Any]) -> tuple[Cell, ...]:
+    def value(key: str) -> float | None:
+        return _number(metrics, key)
+
+    return (
+        Cell(count(value("genes"))),
+        Cell(count(value("individuals"))),
+        Cell(number(value("mean_pearson"))),
+        Cell(interval(metrics.get("ci95_mean_pearson"))),
+        Cell(number(value("median_pearson"))),
+        Cell(number(value("mean_spearman"))),
+        Cell(number(value("mean_r2"))),
+        Cell(percent(value("share_significant"))),
+        Cell(percent(value("share_negative_significant"))),
+        Cell(percent(value("null_share"))),
+        Cell(number(value("mean_pearson_nonnull"))),
+    )
+
+
+def main_table(results: Results, follow: Row | None) -> Table | None:
+    """Return the rows of the main cell, or None when it has none."""
+    cell = results.cells.get(results.main_cell, {})
+    rows = [
+        TableRow(
+            clean(row.label),
+            _values(cell[row.label]),
+            look=row.look,
+            css="focus" if follow is not None and row.label == follow.label else "",
+        )
+        for row in results.rows
+        if row.label in cell
+    ]
+    caption = f"{cell_words(results.main_cell).capitalize()}: per-gene r across people, summarised over genes"
+    return Table(caption, _COLUMNS, tuple(rows)) if rows else None
+
+
+def other_table(results: Results) -> Table | None:
+    """Return the rows of the other cells, each under a heading, or None when there are none."""
+    rows: list[TableRow] = []
+    for name, cell in results.cells.items():
+        found = [row for row in results.rows if row.label in cell]
+        if name == results.main_cell or not found:
+            continue
+        rows.append(TableRow(cell_words(name).capitalize(), group=True))
+        rows += [TableRow(clean(row.label), _values(cell[row.label]), look=row.look) for row in found]
+    return Table("The same summary in the other cells", _COLUMNS, tuple(rows)) if rows else None
+
+
+def control_table(results: Results) -> Table | None:
+    """Return mean r with the test people permuted, or None when that was not computed."""
+    controls = (results.metrics.get("controls") or {}).get(results.main_cell) or {}
+    body = [
+        TableRow(
+            clean(row.label),
+            (
+                Cell(count(_number(controls[row.label], "permutations"))),
+                Cell(number(_number(controls[row.label], "permuted_mean_pearson"), 4)),
+                Cell(number(_number(controls[row.label], "permuted_sd"), 4)),
+                Cell(p_value(_number(controls[row.label], "permutation_p"))),
+            ),
+            look=row.look,
+        )
+        for row in results.rows
+        if row.label in controls
+    ]
+    columns = (
+        Column("row"),
+        Column("permutations"),
+        Column("mean r, permuted"),
+        Column("SD over permutations"),
+        Column("p", help="one-sided: mean r is no larger than with people permuted"),
+    )
+    caption = "Control: the same predictions with the test people permuted"
+    return Table(caption, columns, tuple(body)) if body else None
+
+
+def seed_words(results: Results) -> str:
+    """Return how far mean r moves over training seeds and draws, in one sentence."""
+    cell = results.cells.get(results.main_cell, {})
+    parts = []
+    for row in results.rows:
+        seeds = cell.get(row.label, {}).get("seeds") or {}
+        runs = _number(seeds, "n")
+        if runs is not None and runs > 1:
+            parts.append(f"{clean(row.label)} {number(_number(seeds, 'sd'))} over {count(runs)}")
+    if not parts:
+        return "Each row is one seed: how far a result moves from seed to seed is not known here."
+    return f"Standard deviation of mean r over seeds and draws, not in the interval: {'; '.join(parts)}."
+
+
+def _number(values: Mapping[str, Any], key: str) -> float | None:
+    found = values.get(key)
+    return float(found) if is_number(found) else None
+
+
+def comparison_table(comparisons: Sequence[Comparison], rows: Sequence[Row]) -> Table | None:
+    """Return the paired differences of mean r, or None when there are none."""
+    looks = {row.label: row.look for row in rows}
+    body = [
+        TableRow(
+            clean(c.a),
+            (
+                Cell(clean(c.b)),
+                Cell(number(c.difference, signed=True)),
+                Cell(interval(None if c.low is None or c.high is None else (c.low, c.high))),
+                Cell(p_value(c.p)),
+                Cell(number(c.smallest)),
+                Cell(percent(c.share_a_better)),
+                Cell(percent(c.share_b_better)),
+                Cell(count(c.genes)),
+            ),
+            look=looks.get(c.a),
+        )
+        for c in comparisons
+    ]
+    columns = (
+        Column("row"),
+        Column("minus", css="text"),
+        Column("difference of mean r"),
+        Column("95 % CI"),
+        Column("p"),
+        Column("smallest that would show", help="80 % power at a two-sided 5 %"),
+        Column("genes better", help="Williams test, 5 % FDR"),
+        Column("genes worse", help="Williams test, 5 % FDR"),
+        Column("genes"),
+    )
+    return Table("Paired differences, same genes and people", columns, tuple(body)) if body else None

@@ -1,0 +1,1 @@
+"""Training: strategies, losses, the loop, checkpoints, and predictions from them."""

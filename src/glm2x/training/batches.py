@@ -1,0 +1,173 @@
+"""Batches: which samples go together, in what order, and the haplotypes that they need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from glm2x.training.samples import REFERENCE, Samples
+from glm2x.training.seeds import stream
+
+
+class GeneSource(Protocol):
+    """One gene's haplotypes, each unique one once."""
+
+    @property
+    def window(self) -> int:
+        """Base pairs of a window."""
+
+    @property
+    def reference(self) -> NDArray[np.uint8]:
+        """The reference window in the gene's direction, codes uint8 [L]."""
+
+    @property
+    def index(self) -> NDArray[np.int64]:
+        """int64 [individuals, 2]: the unique haplotype that is a person's haplotype 1 and 2."""
+
+    def codes(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
+        """Return unique haplotypes, codes uint8 [len(rows), L]; all of them without `rows`."""
+
+
+class HaplotypeSource(Protocol):
+    """Where haplotypes come from: the haplotype dictionary of a cohort."""
+
+    def gene(self, gene: str, /) -> GeneSource:
+        """Return one gene's haplotypes."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """P people and the H haplotypes that they are predicted from.
+
+    Attributes
+    ----------
+    inputs
+        Codes, uint8 [H, L].
+    index
+        int64 [P, n]: rows of `inputs` of a person's n haplotypes.
+    observed
+        float32 [P].
+    gene
+        int64 [P]: equal for people of the same gene.
+    gene_sd
+        float32 [P]: the gene's standard deviation over training people.
+    """
+
+    inputs: Tensor
+    index: Tensor
+    observed: Tensor
+    gene: Tensor
+    gene_sd: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on a device."""
+        parts = (self.inputs, self.index, self.observed, self.gene, self.gene_sd)
+        return Batch(*(part.to(device) for part in parts))
+
+
+def plan(
+    samples: Samples,
+    sampler: Literal["random", "gene"],
+    batch_size: int | None,
+    *,
+    key: tuple[int | str, ...],
+) -> list[NDArray[np.int64]]:
+    """Return an epoch's batches as rows of `samples`; every sample is in exactly one.
+
+    ``random`` shuffles all samples. ``gene`` shuffles the genes and each gene's people, and puts
+    no two genes in a batch.
+
+    Parameters
+    ----------
+    batch_size
+        Samples a batch; None (``gene`` only): all of a gene's.
+    key
+        The order is a pure function of it: (seed, phase, epoch).
+    """
+    order = np.random.default_rng(stream(*key, "order"))
+    if sampler == "random":
+        if batch_size is None:
+            raise ValueError("a random order needs a batch size")
+        return _cut(order.permutation(len(samples)).astype(np.int64), batch_size)
+    genes = samples.by_gene()
+    batches: list[NDArray[np.int64]] = []
+    for position in order.permutation(len(genes)):
+        rows = order.permutation(genes[position])
+        batches += _cut(rows, batch_size or len(rows))
+    return batches
+
+
+def _cut(rows: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+class Batcher:
+    """Makes batches of samples.
+
+    Parameters
+    ----------
+    samples, source
+        What to make batches of, and where haplotypes come from.
+    columns
+        Which of a person's haplotypes count: (0, 1), (0,) or (1,).
+    unique
+        True computes each unique haplotype of a batch once (``batch: haplotypes``); False lists
+        every person's haplotypes in order (``batch: people``, as published), so that BatchNorm
+        sees people.
+    """
+
+    def __init__(
+        self, samples: Samples, source: HaplotypeSource, columns: tuple[int, ...], *, unique: bool
+    ) -> None:
+        self.samples = samples
+        self.source = source
+        self.columns = columns
+        self.unique = unique
+
+    def batch(self, rows: NDArray[np.int64]) -> Batch:
+        """Return the batch of the samples at `rows`, in that order."""
+        samples = self.samples
+        gene = samples.gene[rows]
+        inputs: list[NDArray[np.uint8]] = []
+        index: NDArray[np.int64] | None = None
+        offset = 0
+        for number in np.unique(gene):
+            here = np.flatnonzero(gene == number)
+            codes, gathered = haplotypes_of(
+                self.source.gene(samples.genes[number]), samples.individual[rows[here]], self.columns
+            )
+            if index is None:
+                index = np.empty((len(rows), gathered.shape[1]), dtype=np.int64)
+            index[here] = gathered + offset
+            offset += len(codes)
+            inputs.append(codes)
+        if index is None:
+            raise ValueError("a batch needs at least one sample")
+        stacked = np.concatenate(inputs)
+        if not self.unique:
+            stacked, index = stacked[index.ravel()], np.arange(index.size).reshape(index.shape)
+        return Batch(
+            inputs=torch.from_numpy(stacked),
+            index=torch.from_numpy(index),
+            observed=torch.from_numpy(samples.observed[rows]),
+            gene=torch.from_numpy(gene),
+            gene_sd=torch.from_numpy(samples.gene_sd[gene]),
+        )
+
+
+def haplotypes_of(
+    gene: GeneSource, individuals: NDArray[np.int64], columns: tuple[int, ...]
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return the unique haplotypes of some people, codes uint8 [U, L], and where theirs are, int64 [P, n].
+
+    People are all persons (columns of the cohort) or all `REFERENCE`; for the reference U = n = 1.
+    """
+    if (individuals == REFERENCE).all():
+        return gene.reference[None], np.zeros((len(individuals), 1), dtype=np.int64)
+    rows, inverse = np.unique(gene.index[individuals][:, list(columns)], return_inverse=True)
+    return gene.codes(rows), inverse.reshape(len(individuals), len(columns)).astype(np.int64)

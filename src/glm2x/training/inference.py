@@ -1,0 +1,107 @@
+"""Predictions in evaluation mode: each unique haplotype of a gene once, a bounded number at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from glm2x.training.batches import GeneSource, HaplotypeSource, haplotypes_of
+from glm2x.training.losses import Loss
+from glm2x.training.samples import REFERENCE, Samples
+
+VALUES_AT_ONCE = 16_000_000  # codes that go to the device together: 250 windows of 64 kb
+NULL_SHARE = 1e-3  # predictions that vary less than this share of the observed are constant
+
+Forward = Callable[[Tensor, Tensor], Tensor]  # (inputs [H, L], index [P, n]) -> [P]
+
+
+def predict_gene(
+    forward: Forward,
+    gene: GeneSource,
+    individuals: NDArray[np.int64],
+    columns: tuple[int, ...],
+    device: torch.device,
+) -> NDArray[np.float64]:
+    """Return one number a person, float64 [P]: the mean over the person's haplotypes.
+
+    Parameters
+    ----------
+    forward
+        The model, in evaluation mode.
+    gene
+        The gene's haplotypes.
+    individuals
+        int64 [P]: columns of the cohort, or all `REFERENCE`.
+    columns
+        Which haplotypes count.
+    device
+        Where `forward` computes.
+    """
+    if not len(individuals):
+        return np.zeros(0)
+    codes, index = haplotypes_of(gene, individuals, columns)
+    at_once = max(1, VALUES_AT_ONCE // codes[0].size)
+    outputs = []
+    with torch.inference_mode():
+        for start in range(0, len(codes), at_once):
+            part = torch.from_numpy(np.array(codes[start : start + at_once])).to(device)
+            each = torch.arange(len(part), device=device)[:, None]
+            outputs.append(forward(part, each).double().cpu().numpy())
+    mean: NDArray[np.float64] = np.concatenate(outputs)[index].mean(axis=1)
+    return mean
+
+
+def predict_samples(
+    forward: Forward,
+    samples: Samples,
+    source: HaplotypeSource,
+    columns: tuple[int, ...],
+    device: torch.device,
+) -> NDArray[np.float64]:
+    """Return one number a sample, float64 [N]."""
+    predicted = np.empty(len(samples))
+    for rows in samples.by_gene():
+        gene = source.gene(samples.genes[samples.gene[rows[0]]])
+        predicted[rows] = predict_gene(forward, gene, samples.individual[rows], columns, device)
+    return predicted
+
+
+def validation_loss(samples: Samples, predicted: NDArray[np.float64], loss: Loss) -> float:
+    """Return the mean over genes of the loss over the gene's samples (pairs are within genes here)."""
+    each = []
+    for rows in samples.by_gene():
+        gene = samples.gene[rows]
+        value = loss(
+            torch.from_numpy(predicted[rows]),
+            torch.from_numpy(samples.observed[rows]).double(),
+            torch.from_numpy(gene),
+            torch.from_numpy(samples.gene_sd[gene]).double(),
+        )
+        each.append(float(value))
+    return float(np.mean(each))
+
+
+def validation_pearson(samples: Samples, predicted: NDArray[np.float64]) -> float | None:
+    """Return the mean over genes of Pearson's r across people; of reference samples, r across genes.
+
+    Constant predictions (SD below 1e-3 of the observed) score 0. None where nothing can be
+    correlated: fewer than two samples, or observations that do not vary.
+    """
+    groups = samples.by_gene()
+    if (samples.individual == REFERENCE).all():
+        groups = [np.arange(len(samples), dtype=np.int64)]
+    scores = [_pearson(predicted[rows], samples.observed[rows].astype(np.float64)) for rows in groups]
+    judged = [score for score in scores if score is not None]
+    return float(np.mean(judged)) if judged else None
+
+
+def _pearson(predicted: NDArray[np.float64], observed: NDArray[np.float64]) -> float | None:
+    if len(observed) < 2 or observed.std() == 0:
+        return None
+    if predicted.std() < NULL_SHARE * observed.std():
+        return 0.0
+    return float(np.corrcoef(predicted, observed)[0, 1])

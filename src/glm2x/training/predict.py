@@ -1,0 +1,133 @@
+"""Predictions of a trained model for any people and genes of a cohort, with or without expression."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from glm2x.cohort.dictionary import HaplotypeDictionary
+from glm2x.errors import DataError
+from glm2x.training.batches import GeneSource, HaplotypeSource
+from glm2x.training.checkpoint import Checkpoint, load_checkpoint
+from glm2x.training.fabric import require_device
+from glm2x.training.inference import predict_gene
+from glm2x.training.model import ExpressionModel, build_model
+from glm2x.training.progress import Progress, silent
+from glm2x.training.run import COLUMNS
+from glm2x.training.samples import REFERENCE
+
+if TYPE_CHECKING:
+    from glm2x.cohort.cohort import Cohort
+
+
+def load_model(folder: Path | str) -> tuple[ExpressionModel, Checkpoint]:
+    """Return a checkpoint's model, in evaluation mode on the CPU, and the checkpoint.
+
+    Raises
+    ------
+    DataError
+        The checkpoint is damaged, or its weights do not fit its configuration.
+    """
+    checkpoint = load_checkpoint(folder)
+    with torch.random.fork_rng():
+        model = build_model(checkpoint.config)
+    checkpoint.load_into(model)
+    return model.eval(), checkpoint
+
+
+def predict(
+    checkpoint: Path | str,
+    cohort: Cohort,
+    genes: Sequence[str] | None = None,
+    individuals: Sequence[str] | None = None,
+    *,
+    source: HaplotypeSource | None = None,
+    device: str = "auto",
+    progress: Progress = silent,
+) -> NDArray[np.float64]:
+    """Return predictions, float64 [genes, individuals], in the scale of the model's target.
+
+    A person's prediction is the mean over the haplotypes that the model was trained on
+    (``haplotypes`` of its configuration; both unless it was set). Each unique haplotype of a gene
+    is computed once, in float32. It does not matter who else is asked for.
+
+    Parameters
+    ----------
+    checkpoint
+        The folder of a checkpoint, such as ``RUN/checkpoint``.
+    cohort
+        Whose haplotypes; expression is not looked at.
+    genes, individuals
+        Which, in this order; all of the cohort's by default.
+    source
+        Where haplotypes come from; by default the cohort's haplotype dictionary.
+    device
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    progress
+        Counts genes.
+
+    Raises
+    ------
+    DataError
+        The checkpoint is damaged, the haplotypes are of another window than the model's, or a gene
+        or person is not in the cohort.
+    """
+    people = cohort.individual_index(cohort.individuals if individuals is None else individuals)
+    return _predict(checkpoint, cohort, genes, people, source, device, progress)
+
+
+def predict_reference(
+    checkpoint: Path | str,
+    cohort: Cohort,
+    genes: Sequence[str] | None = None,
+    *,
+    source: HaplotypeSource | None = None,
+    device: str = "auto",
+    progress: Progress = silent,
+) -> NDArray[np.float64]:
+    """Return the predictions for the reference windows, float64 [genes]; see `predict`."""
+    reference = np.array([REFERENCE], dtype=np.int64)
+    return _predict(checkpoint, cohort, genes, reference, source, device, progress)[:, 0]
+
+
+def _predict(
+    folder: Path | str,
+    cohort: Cohort,
+    genes: Sequence[str] | None,
+    people: NDArray[np.int64],
+    source: HaplotypeSource | None,
+    device: str,
+    progress: Progress,
+) -> NDArray[np.float64]:
+    chosen = cohort.gene_ids if genes is None else tuple(genes)
+    cohort.gene_index(chosen)  # unknown genes are named before anything is computed
+    model, checkpoint = load_model(folder)
+    config = checkpoint.config
+    if source is None:
+        source = HaplotypeDictionary(cohort, config.window)
+    place = torch.device(require_device(device))
+    model.to(place)
+    predicted = np.empty((len(chosen), len(people)))
+    with progress("predict", len(chosen)) as bar:
+        for row, name in enumerate(chosen):
+            gene = source.gene(name)
+            _require_window(gene, name, config.window, checkpoint)
+            predicted[row] = predict_gene(model, gene, people, COLUMNS[config.haplotypes], place)
+            bar.advance(1, name)
+    return predicted
+
+
+def _require_window(gene: GeneSource, name: str, window: int, checkpoint: Checkpoint) -> None:
+    if gene.window != window:
+        raise DataError(
+            "the haplotypes are of another window than the model's",
+            where=f"{name}, {checkpoint.folder}",
+            got=f"{gene.window} bp",
+            wanted=f"{window} bp",
+            do=f"give haplotypes of {window} bp",
+        )

@@ -1,0 +1,221 @@
+"""A run's folder: what is in it, who may write to it, and when it may be gone on with.
+
+======================== =======================================================================
+``config.yml``            the complete, resolved configuration
+``run.json``              format version, digests, counts and facts; ``done: true`` at the end
+``history.jsonl``         one line an epoch
+``phases/NAME/last``      checkpoint after the last finished epoch of a phase
+``phases/NAME/best``      checkpoint of the lowest validation loss, where there is validation data
+``checkpoint``            what `glm2x predict` reads: the last phase's best, else its last
+======================== =======================================================================
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from glm2x import __version__
+from glm2x.config import TrainConfig, dump_config
+from glm2x.errors import DataError, UsageError
+from glm2x.files import read_json, require_file, write_aside, write_json
+from glm2x.training.checkpoint import recover
+
+FORMAT_VERSION = 1
+
+
+class RunFolder:
+    """The paths and records of one run.
+
+    Parameters
+    ----------
+    path
+        The folder, as `start` made it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yml"
+        self.run = path / "run.json"
+        self.history = path / "history.jsonl"
+        self.checkpoint = path / "checkpoint"
+
+    def phase(self, name: str) -> Path:
+        """Return a phase's folder."""
+        return self.path / "phases" / name
+
+    def result(self, name: str) -> Path:
+        """Return a phase's best checkpoint where it has one, else its last."""
+        best = self.phase(name) / "best"
+        return best if best.is_dir() else self.phase(name) / "last"
+
+    def facts(self) -> dict[str, Any]:
+        """Return the content of run.json."""
+        content = read_json(self.run)
+        if not isinstance(content, dict) or content.get("format_version") != FORMAT_VERSION:
+            raise DataError(
+                "run.json is not of a format version that this glm2x reads",
+                where=str(self.run),
+                wanted=f"version {FORMAT_VERSION}",
+                do="use the glm2x that wrote it, or train again with --force",
+            )
+        return content
+
+    def record(self, **facts: Any) -> None:
+        """Add facts to run.json."""
+        write_json(self.run, self.facts() | facts, force=True)
+
+    def read_history(self) -> list[dict[str, Any]]:
+        """Return one mapping an epoch; a last line that a killed process left torn is passed over."""
+        lines = self.history.read_text().splitlines() if self.history.is_file() else []
+        epochs = []
+        for line in lines:
+            try:
+                epochs.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+        return epochs
+
+    def add_history(self, epoch: dict[str, Any]) -> None:
+        """Append one line."""
+        with self.history.open("a") as handle:
+            handle.write(json.dumps(epoch, allow_nan=False) + "\n")
+            handle.flush()
+            os.fsync(handle.fileno())
+
+    def cut_history(self, finished: dict[str, int]) -> None:
+        """Keep the lines of finished epochs; `finished` says how many each phase has."""
+        kept = [e for e in self.read_history() if e["epoch"] <= finished.get(e["phase"], 0)]
+        with write_aside(self.history, force=True) as aside:
+            aside.write_text("".join(json.dumps(epoch) + "\n" for epoch in kept))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from writing to the run; a killed process holds no lock.
+
+        Raises
+        ------
+        UsageError
+            Another process is at it.
+        """
+        with (self.path / ".lock").open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UsageError(
+                    "another process is training in this run folder",
+                    where=str(self.path),
+                    do="wait for it, or give another out",
+                ) from error
+            yield
+
+
+def start(
+    config: TrainConfig, identity: dict[str, str], *, resume: bool = False, force: bool = False
+) -> RunFolder:
+    """Make the run's folder, or find the one that is to be gone on with.
+
+    Parameters
+    ----------
+    config
+        The configuration; the folder is its ``out``.
+    identity
+        ``cohort_digest`` and ``split_digest``.
+    resume
+        Go on with the run that is there (a new one is started where there is none).
+    force
+        Remove the run that is there. A folder that is no run is never removed.
+
+    Raises
+    ------
+    UsageError
+        A folder is there and neither is allowed; or the run there has another configuration.
+    DataError
+        The run there is of another cohort or split.
+    """
+    folder = RunFolder(Path(config.out))
+    if resume and force:
+        raise UsageError("--resume goes on with a run and --force removes it: give one of them")
+    occupied = folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir()))
+    if not occupied:
+        return _make(folder, config, identity)
+    if not folder.run.is_file():
+        raise UsageError(
+            "the output folder is there and holds no run, so it is not touched",
+            where=str(folder.path),
+            do="give another out, or remove it",
+        )
+    if force:
+        with folder.locked():
+            shutil.rmtree(folder.path)
+        return _make(folder, config, identity)
+    if not resume:
+        _refuse(folder)
+    with folder.locked():
+        recover(folder.path)
+    _require_same(folder, config, identity)
+    return folder
+
+
+def _make(folder: RunFolder, config: TrainConfig, identity: dict[str, str]) -> RunFolder:
+    with write_aside(folder.path, force=True) as aside:
+        aside.mkdir()
+        (aside / folder.config.name).write_text(dump_config(config))
+        facts = {"format_version": FORMAT_VERSION, "done": False, "glm2x_version": __version__}
+        write_json(aside / folder.run.name, facts | identity)
+    return folder
+
+
+def _refuse(folder: RunFolder) -> None:
+    done = folder.facts().get("done")
+    raise UsageError(
+        "the output folder holds a finished run" if done else "the output folder holds an interrupted run",
+        where=str(folder.path),
+        do="--force replaces it; or give another out"
+        if done
+        else "--resume goes on where it stopped; --force starts anew",
+    )
+
+
+def _require_same(folder: RunFolder, config: TrainConfig, identity: dict[str, str]) -> None:
+    """Refuse to go on with another configuration, cohort or split."""
+    try:
+        there = _flat(yaml.safe_load(require_file(folder.config).read_text()))
+    except (yaml.YAMLError, AttributeError) as error:
+        raise DataError("the run's configuration is not readable", where=str(folder.config)) from error
+    here = _flat(config.model_dump(mode="json"))
+    differing = sorted(key for key in there.keys() | here.keys() if there.get(key) != here.get(key))
+    if differing:
+        raise UsageError(
+            "the interrupted run was started with another configuration",
+            where=str(folder.config),
+            got=", ".join(f"{key}: {here.get(key)}" for key in differing),
+            wanted=", ".join(f"{key}: {there.get(key)}" for key in differing),
+            do="set these back, or give another out or --force",
+        )
+    facts = folder.facts()
+    for key, value in identity.items():
+        if facts.get(key) != value:
+            raise DataError(
+                f"the interrupted run was started with another {key.removesuffix('_digest')}",
+                where=str(folder.run),
+                got=value,
+                wanted=str(facts.get(key)),
+                do="give the same one, or --force to start anew",
+            )
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings as one, with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

@@ -1,0 +1,31 @@
+"""Randomness as a pure function of (seed, phase, epoch, step): a resumed run repeats the same numbers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+def stream(*parts: int | str) -> int:
+    """Return a seed in [0, 2^63) that depends on every part and on their order."""
+    text = "/".join(f"{type(part).__name__}:{part}" for part in parts)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
+
+
+@contextmanager
+def reproducible(device_type: str) -> Iterator[None]:
+    """Leave torch's global random state as it was found; on a CPU, allow deterministic kernels only.
+
+    On a GPU several kernels have no deterministic form, so there equal seeds give equal batches and
+    dropout, but not equal bits.
+    """
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    with torch.random.fork_rng():
+        torch.use_deterministic_algorithms(deterministic or device_type == "cpu")
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(deterministic)

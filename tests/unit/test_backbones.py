@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from glm2x.backbones.onehot import N_CODE, OneHot
+from glm2x.backbones.registry import backbones, build, get
+from glm2x.config import BackboneConfig
+from glm2x.errors import UsageError
+from glm2x.heads.registry import heads
+
+
+@pytest.mark.parametrize("info", backbones(), ids=lambda info: info.name)
+@pytest.mark.parametrize("window", [512, 700])
+def test_what_the_registry_says_is_what_the_model_does(info, window: int) -> None:
+    model = build(info.name, window, BackboneConfig(name=info.name))
+    output = model(torch.zeros(2, window, dtype=torch.uint8))
+    assert output.shape == (2, info.tokens_for(window), info.width)
+    assert (model.tokens(window), model.width) == (info.tokens_for(window), info.width)
+    assert info.head in heads()
+
+
+def test_the_registry_needs_no_torch() -> None:
+    code = (
+        "import sys; from glm2x.backbones.registry import backbones, get; "
+        "get('onehot').tokens_for(64000); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_an_unknown_backbone_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match="no backbone is called one-hot") as error:
+        get("one-hot")
+    assert error.value.do == "did you mean onehot?"
+
+
+@pytest.mark.parametrize(("field", "value"), [("weights", "folder"), ("revision", "main")])
+def test_onehot_has_no_pretrained_weights(field: str, value: str) -> None:
+    with pytest.raises(UsageError, match="no pretrained weights") as error:
+        build("onehot", 512, BackboneConfig(name="onehot", **{field: value}))
+    assert error.value.where == f"backbone.{field}"
+    assert "start_from" in error.value.do
+
+
+def test_onehot_is_a_strided_convolution_of_one_hot_dna() -> None:
+    """The first stage as a plain conv1d over an explicit one-hot encoding."""
+    model = OneHot(256)
+    codes = torch.randint(0, 5, (2, 256), dtype=torch.uint8)
+    dna = torch.stack([(codes == base).float() for base in range(4)], dim=1)
+    kernel = model.convolutions[0].weight.reshape(24, 4, 16)
+    expected = torch.nn.functional.conv1d(dna, kernel, model.convolutions[0].bias, stride=16)
+    x = model.convolutions[0](model._one_hot(codes))
+    torch.testing.assert_close(x.transpose(1, 2), expected)
+
+
+def test_a_window_is_padded_with_n_on_the_right() -> None:
+    model = OneHot(300)
+    codes = torch.randint(0, 4, (1, 300), dtype=torch.uint8)
+    padded = torch.full((1, 512), N_CODE, dtype=torch.uint8)
+    padded[:, :300] = codes
+    torch.testing.assert_close(model(codes), model(padded))
+
+
+def test_one_base_changes_its_own_token_only() -> None:
+    model = OneHot(1024)
+    codes = torch.zeros(2, 1024, dtype=torch.uint8)
+    codes[1, 600] = 2
+    first, second = model(codes)
+    assert (first != second).any(dim=1).tolist() == [False, False, True, False]

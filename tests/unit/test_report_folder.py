@@ -1,0 +1,251 @@
+"""A synthetic evaluation folder for the tests of the report, and a check that it is laid out as a real one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from glm2x.predictions import COLUMNS, read_predictions
+
+HOSTILE = "<script>alert('x')</script>&\"q\" $\\frac{1}$ \u202e漢"
+MAIN = "seen_gene/new_individual"
+OTHER = "unseen_gene/new_individual"
+
+# (model, strategy): how much of the true signal is in its predictions.
+ROWS: dict[tuple[str, str | None], float] = {
+    ("training-mean", None): 0.0,
+    ("genotype-pcs", None): 0.15,
+    ("top-variant", None): 0.7,
+    ("elastic-net", None): 0.8,
+    ("gblup", None): 0.95,
+    ("ridge", None): 1.0,
+    ("onehot", "reference"): 0.05,
+    ("onehot", "reference-then-personal"): 0.75,
+}
+
+
+def label_of(model: str, strategy: str | None) -> str:
+    return model if strategy is None else f"{model} {strategy}"
+
+
+def make_predictions(
+    rows: dict[tuple[str, str | None], float], genes: int, people: int, seed: int = 0
+) -> pl.DataFrame:
+    """Return a predictions table in which a few genes have a strong signal; the last quarter is unseen."""
+    random = np.random.default_rng(seed)
+    strength = np.clip(random.gamma(0.5, 0.3, genes), 0, 0.8)
+    level = random.uniform(0.5, 7, genes)
+    signal = random.normal(size=(genes, people))
+    noise = random.normal(size=(genes, people))
+    observed = level[:, None] + 0.8 * (np.sqrt(strength)[:, None] * signal + np.sqrt(1 - strength)[:, None] * noise)
+    frames = []
+    for (model, strategy), share in rows.items():
+        wrong = random.normal(size=(genes, people)) * np.sqrt(max(0.0, 1 - share)) * 0.3
+        spread = 0.8 * strength[:, None] * (share * signal + wrong) if share else np.zeros_like(signal)
+        if model == "elastic-net":
+            spread[strength < 0.02] = 0
+        frames.append(
+            pl.DataFrame(
+                {
+                    "model": model,
+                    "strategy": pl.Series([strategy] * (genes * people), dtype=pl.String),
+                    "gene": np.repeat([f"ENSG{215000 + 37 * g:011d}" for g in range(genes)], people),
+                    "individual": np.tile([f"HG{i:05d}" for i in range(96, 96 + people)], genes),
+                    "observed": observed.ravel(),
+                    "predicted": (level[:, None] + spread).ravel(),
+                    "gene_split": np.repeat(["unseen" if g >= 0.75 * genes and genes > 3 else "seen" for g in range(genes)], people),
+                    "individual_split": "test",
+                    "seed": 0,
+                    "train_individuals": pl.Series([None] * (genes * people), dtype=pl.Int64),
+                    "draw": pl.Series([None] * (genes * people), dtype=pl.Int64),
+                },
+                schema_overrides=dict(COLUMNS),
+            ).select(list(COLUMNS))
+        )
+    return pl.concat(frames)
+
+
+def write_folder(
+    folder: Path,
+    *,
+    rows: dict[tuple[str, str | None], float] | None = None,
+    genes: int = 26,
+    people: int = 108,
+    split: bool = True,
+    gap: float | None = None,
+) -> Path:
+    """Write an evaluation folder; `gap` sets every difference of the model to the linear rows by hand."""
+    rows = ROWS if rows is None else rows
+    folder.mkdir(parents=True, exist_ok=True)
+    frame = make_predictions(rows, genes, people)
+    frame.write_parquet(folder / "predictions.parquet", metadata={"glm2x.target": "log"})
+    per_gene = _per_gene(frame, rows)
+    per_gene.write_parquet(folder / "per_gene.parquet")
+    cells = {cell: _summaries(part, people) for (cell,), part in per_gene.group_by("cell", maintain_order=True)}
+    labels = list(dict.fromkeys(per_gene["label"]))
+    metrics: dict[str, Any] = {
+        "format_version": 1,
+        "glm2x_version": "0.1.0",
+        "target": "log",
+        "window": 64000,
+        "transductive": False,
+        "data": {
+            "rows": frame.height,
+            "genes": genes,
+            "individuals": people,
+            "rows_without_observed": 3,
+            "validation_individuals": 38,
+            "cells": {c: {"genes": len(v), "individuals": people} for c, v in cells.items()},
+            "files": [
+                {"name": "baselines.parquet", "target": "log", "window": 64000, "glm2x_version": "0.1.0"},
+                {"name": "model.parquet", "target": "log", "window": 64000, "glm2x_version": "0.1.0"},
+            ],
+            "ignored_columns": [],
+            "cohort_digest": "1f" * 32,
+            "split_digest": "2e" * 32 if split else None,
+            "split_preset": "full" if split else None,
+            "populations": {"GBR": 26, "FIN": 28, "CEU": 25, "TSI": 29} if split else None,
+        },
+        "rows": [
+            {"label": label_of(*key), "model": key[0], "strategy": key[1], "train_individuals": None} for key in rows
+        ],
+        "cells": cells,
+        "comparisons": _comparisons(cells, labels, gap, people),
+        "controls": {
+            MAIN: {
+                label: {"permutations": 1000, "permuted_mean_pearson": 0.0004, "permuted_sd": 0.0213, "permutation_p": 0.001}
+                for label in labels[3:]
+            }
+        },
+        "checks": [
+            {"name": "people on two sides", "status": "pass", "detail": "No person is on two sides.", "leak": True},
+            {"name": "windows overlapping between gene sets", "status": "fail", "detail": "3 unseen genes overlap.", "leak": True},
+            {"name": "close relatives across sides", "status": "warn", "detail": "Not judged: 4,812 variants.", "leak": True},
+            {"name": "REF mismatch", "status": "not run", "detail": "Needs --cohort.", "leak": True},
+        ],
+        "notes": ["The cohort holds common SNPs only; rare variants and indels need another cohort or a simulation."],
+    }
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1))
+    if split:
+        (folder / "split.json").write_text(json.dumps(_split(genes, people)))
+    return folder
+
+
+def _per_gene(frame: pl.DataFrame, rows: dict[tuple[str, str | None], float]) -> pl.DataFrame:
+    lines = []
+    for model, strategy in rows:
+        part = frame.filter(pl.col("model") == model, pl.col("strategy").eq_missing(pl.lit(strategy, dtype=pl.String)))
+        for (gene,), one in part.group_by("gene", maintain_order=True):
+            constant = float(one["predicted"].to_numpy().std()) < 1e-9
+            r = 0.0 if constant else float(np.corrcoef(one["observed"], one["predicted"])[0, 1])
+            lines.append(
+                {
+                    "cell": f"{one['gene_split'][0]}_gene/new_individual",
+                    "label": label_of(model, strategy),
+                    "model": model,
+                    "strategy": strategy,
+                    "gene": gene,
+                    "replicate": "mean",
+                    "individuals": one.height,
+                    "pearson": r,
+                    "null": constant,
+                }
+            )
+    return pl.DataFrame(lines, infer_schema_length=None)
+
+
+def _summaries(part: pl.DataFrame, people: int) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for (label,), one in part.group_by("label", maintain_order=True):
+        r, null = one["pearson"].to_numpy(), one["null"].to_numpy()
+        mean, half = float(r.mean()), 0.02 + float(r.std()) / np.sqrt(r.size)
+        found[str(label)] = {
+            "genes": int(r.size),
+            "genes_undefined": 0,
+            "individuals": people,
+            "mean_pearson": mean,
+            "median_pearson": float(np.median(r)),
+            "mean_spearman": mean * 0.96,
+            "mean_r2": mean**2 - 0.01,
+            "ci95_mean_pearson": [mean - half, mean + half],
+            "share_significant": float((r > 0.2).mean()),
+            "share_negative_significant": float((r < -0.2).mean()),
+            "null_share": float(null.mean()),
+            "mean_pearson_nonnull": float(r[~null].mean()) if (~null).any() else None,
+            "across_genes": {"mean_spearman": 0.949},
+            "seeds": {"n": 1, "mean_pearson_by_seed": {"0": mean}, "sd": None},
+        }
+    return found
+
+
+def _comparisons(cells: dict[str, Any], labels: list[str], gap: float | None, people: int) -> list[dict[str, Any]]:
+    found = []
+    tested = [label for label in labels if label_of("onehot", "x")[:6] in label or HOSTILE in label]
+    for a in tested:
+        for b in labels:
+            if a == b or a not in cells.get(MAIN, {}):
+                continue
+            difference = cells[MAIN][a]["mean_pearson"] - cells[MAIN][b]["mean_pearson"] if gap is None else gap
+            found.append(
+                {
+                    "a": a, "b": b, "cell": MAIN, "difference": difference,
+                    "ci95": [difference - 0.03, difference + 0.03], "p": 0.0004 if abs(difference) > 0.03 else 0.4,
+                    "se": 0.0153, "genes": cells[MAIN][a]["genes"], "individuals": people,
+                    "share_a_better": 0.0385, "share_b_better": 0.1154, "smallest_difference": 0.0429,
+                }
+            )  # fmt: skip
+    return found
+
+
+def _split(genes: int, people: int) -> dict[str, Any]:
+    return {
+        "format_version": 1,
+        "digest": "2e" * 32,
+        "train": [f"HG{i:05d}" for i in range(5000, 5212)],
+        "validation": [f"HG{i:05d}" for i in range(6000, 6038)],
+        "test": [f"HG{i:05d}" for i in range(96, 96 + people)],
+        "seen": [f"g{i}" for i in range(genes - genes // 4)],
+        "unseen": [f"g{i}" for i in range(genes - genes // 4, genes)],
+        "reference_validation": ["g0", "g1"],
+        "preset": "full",
+        "seed": 0,
+        "cohort_digest": "1f" * 32,
+        "window": 64000,
+        "excluded_genes": {"ENSG00000099999": "its window overlaps one of an unseen gene"},
+    }
+
+
+def write_run(folder: Path, *, epochs: int = 18) -> Path:
+    """Write a run folder with a reference and a personal phase."""
+    folder.mkdir(parents=True)
+    (folder / "config.yml").write_text(
+        "backbone: {name: onehot}\nhead: {name: tower}\nstrategy: reference-then-personal\ntarget: log\nwindow: 64000\n"
+        "training: {epochs: 18, seed: 0}\n"
+    )
+    facts = {"device": "cpu", "seconds": 412.6, "parameters": 1_203_457, "versions": {"torch": "2.13.0", "glm2x": "0.1.0"}}
+    (folder / "run.json").write_text(json.dumps(facts))
+    lines = []
+    for phase, offset in (("reference", 1.2), ("personal", 0.4)):
+        for epoch in range(epochs):
+            train = offset * np.exp(-epoch / 5) + 0.1
+            lines.append(
+                {
+                    "phase": phase, "epoch": epoch, "train_loss": train,
+                    "validation_loss": train + 0.05 + 0.0006 * epoch**2, "validation_pearson": 0.2 - 0.1 * np.exp(-epoch / 4),
+                    "learning_rate": 1e-4, "seconds": 11.4,
+                }
+            )  # fmt: skip
+    (folder / "history.jsonl").write_text("\n".join(json.dumps(line) for line in lines) + "\n")
+    return folder
+
+
+def test_the_synthetic_folder_holds_a_valid_predictions_table(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "evaluation", genes=4, people=12)
+    table = read_predictions([folder / "predictions.parquet"])
+    assert table.frame.height == 4 * 12 * len(ROWS)
+    assert table.metadata.target == "log"
+    assert set(json.loads((folder / "metrics.json").read_text())["cells"]) == {MAIN, OTHER}
