@@ -69,6 +69,7 @@ class SmallCohort:
     def write(self, *, bgzip: bool = False) -> CohortSources:
         fasta, vcf, bed = (self.folder / name for name in ("ref.fa", "people.vcf", "expression.bed"))
         fasta.write_text(self.reference)
+        Path(f"{fasta}.fai").unlink(missing_ok=True)  # of an earlier, other reference
         vcf.write_text(self.header + "".join(self.records))
         bed.write_text(self.expression)
         if bgzip:

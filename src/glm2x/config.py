@@ -1,5 +1,7 @@
 """A training configuration: the whole YAML as one typed model, and nothing it does not know.
 
+The defaults are the published ones (bioRxiv 10.1101/2025.07.09.664024): loss, schedule, optimiser,
+batches and epochs; the learning rate is that of the Tower (sequence-to-function models: 1e-6).
 The keys are those of the command line's contract. An unknown key is an error that names the
 nearest known one; the resolved configuration is saved with every run.
 """
@@ -48,11 +50,16 @@ class GenesConfig(_Strict):
 
 
 class LossConfig(_Strict):
-    """The loss of personal phases; reference phases take the same `kind` without a pairwise term."""
+    """The loss of personal phases; reference phases take the same `kind` without a pairwise term.
+
+    `mean_weight` is what the squared error of a gene's mean counts in `mean-difference`, beside the
+    differences between people.
+    """
 
     kind: Literal["smooth-l1", "mean-difference"] = "smooth-l1"
-    pairwise: Literal["none", "published", "signed-within-gene"] = "none"
+    pairwise: Literal["none", "published", "signed-within-gene"] = "published"
     alpha: Annotated[float, Field(ge=0, le=1)] = 0.3
+    mean_weight: Annotated[float, Field(ge=0)] = 1.0
 
 
 class PhaseSettings(_Strict):
@@ -78,7 +85,8 @@ class TrainingConfig(_Strict):
     optimizer: Literal["adam", "adamw"] = "adam"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    schedule: Literal["published", "constant"] = "published"
+    gradient_clip: Annotated[float, Field(gt=0)] | None = None
+    schedule: Literal["published", "constant", "one-cycle"] = "published"
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     seed: Annotated[int, Field(ge=0)] = 0
@@ -195,7 +203,10 @@ def _apply(values: dict[str, Any], override: str) -> None:
         values = values.setdefault(part, {})
         if not isinstance(values, dict):
             raise UsageError(f"--set {key}: {part} holds no keys of its own", got=override)
-    values[last] = yaml.safe_load(text)
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"--set {key}: the value is not YAML", got=text) from error
 
 
 def _explain(error: ValidationError, where: str) -> UsageError:

@@ -61,6 +61,12 @@ def refuse_existing(target: Path | str, *, force: bool) -> None:
             where=str(target),
             do="give --force to replace it, or another --out",
         )
+    if target.is_dir() and any(kept.is_relative_to(target.resolve()) for kept in (Path.cwd(), Path.home())):
+        raise UsageError(
+            f"{target.name or target} holds the folder you are in or your home, and is not replaced",
+            where=str(target.resolve()),
+            do="give another --out",
+        )
 
 
 def disk_full(target: Path) -> DataError:

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from glm2x.baselines import path
 from glm2x.baselines.data import GeneData, standardise
 from glm2x.baselines.gblup import gblup, relationship_eigen, reml
-from glm2x.baselines.penalised import elastic_net, lasso, path
+from glm2x.baselines.path import NotConverged, elastic_net_path
+from glm2x.baselines.penalised import elastic_net, fold_errors, lasso, penalty_grid
 from glm2x.baselines.registry import BASELINES, find_baselines
 from glm2x.baselines.ridge import leave_one_out, penalties, ridge, thin_svd
 from glm2x.baselines.simple import genotype_pcs, top_variant, training_mean
@@ -180,10 +182,57 @@ def test_the_path_ends_at_a_hundredth_of_the_penalty_that_leaves_nothing() -> No
     # z'y / n of the standardised column is 2 (the slope of EXACT a standard deviation); half of it is L1
     design = standardise(EXACT)
     assert design is not None
-    grid = path(design.fit, design.target, 0.5)
+    grid = penalty_grid(design.fit, design.target, 0.5)
     assert len(grid) == 100
     assert grid[[0, -1]] == pytest.approx([4, 0.04])
-    assert path(design.fit, design.target, 1.0)[0] == pytest.approx(2)
+    assert penalty_grid(design.fit, design.target, 1.0)[0] == pytest.approx(2)
+
+
+def test_path_of_one_variant_is_soft_thresholding() -> None:
+    # of variance 1 and covariance 2 with the target: b = (2 - a / 2) / (1 + a / 2) until a = 4
+    column, target = np.array([[-1.0], [1.0]]), np.array([-2.0, 2.0])
+    made = elastic_net_path(column, target, np.array([4, 2, 1]), 0.5)
+    assert made[:, 0] == pytest.approx([0, 1 / 2, 1.5 / 1.5])
+    assert elastic_net_path(column, -target, np.array([1.0]), 1.0)[0, 0] == pytest.approx(-1)
+
+
+def test_path_shares_between_variants_in_perfect_linkage() -> None:
+    # two of the same: each carries b with 2 = 2 b + (a / 2) b + a / 2, so b = 1.5 / 2.5 at a = 1
+    column, target = np.array([[-1.0, -1.0], [1.0, 1.0]]), np.array([-2.0, 2.0])
+    assert elastic_net_path(column, target, np.array([1.0]), 0.5)[0] == pytest.approx([0.6, 0.6])
+
+
+def test_path_drops_a_variant_whose_sign_turns_and_meets_the_conditions() -> None:
+    # The third is like the sum of the others and lowers the target: it comes first, and its sign turns.
+    rng = np.random.default_rng(0)
+    parts = rng.normal(size=(60, 2))
+    dosage = np.column_stack([parts, parts.sum(axis=1) + 0.5 * rng.normal(size=60)])
+    dosage = (dosage - dosage.mean(axis=0)) / dosage.std(axis=0)
+    target = dosage[:, 0] + dosage[:, 1] - 0.3 * dosage[:, 2]
+    for l1_ratio in (0.9, 1.0):
+        grid = penalty_grid(dosage, target, l1_ratio)
+        made = elastic_net_path(dosage, target, grid, l1_ratio)
+        assert np.sign(made[0]).tolist() == [0, 0, 0]
+        assert np.sign(made[1]).tolist() == [0, 0, 1]
+        assert np.sign(made[-1]).tolist() == [1, 1, -1]
+        for penalty, values in zip(grid, made, strict=True):
+            gradient = dosage.T @ (target - dosage @ values) / 60 - penalty * (1 - l1_ratio) * values
+            there = values != 0
+            assert gradient[there] == pytest.approx(penalty * l1_ratio * np.sign(values[there]), abs=1e-7)
+            assert np.abs(gradient[~there]).max(initial=0) <= penalty * l1_ratio * (1 + 1e-6)
+
+
+def test_a_path_that_does_not_settle_warns(monkeypatch: pytest.MonkeyPatch) -> None:
+    # a solution of the wrong sign throws the variant out as often as its gradient brings it in
+    monkeypatch.setattr(path, "_solve", lambda gram, l2, right: -right)
+    with pytest.warns(NotConverged, match="the active set of penalty 1 did not settle"):
+        elastic_net_path(np.array([[-1.0], [1.0]]), np.array([-2.0, 2.0]), np.array([1.0]), 0.5)
+
+
+def test_fold_errors_of_leave_one_out_without_variants() -> None:
+    # at a penalty that leaves nothing, each of 0, 0, 3 is predicted by the mean of the others
+    errors = fold_errors(np.array([[-1.0], [0.0], [1.0]]), np.array([0.0, 0, 3]), np.array([100.0]), 0.5)
+    assert sorted(errors[:, 0]) == pytest.approx([2.25, 2.25, 9])
 
 
 def test_few_people_have_as_many_folds() -> None:

@@ -10,10 +10,10 @@ from typing import Any, cast
 import numpy as np
 import polars as pl
 import pytest
-from sklearn.exceptions import ConvergenceWarning
 
 from glm2x.baselines import components, run
 from glm2x.baselines.components import component_names, genotype_components
+from glm2x.baselines.path import NotConverged
 from glm2x.baselines.registry import Baseline
 from glm2x.baselines.run import run_baselines
 from glm2x.errors import DataError
@@ -172,7 +172,7 @@ def patched(monkeypatch: pytest.MonkeyPatch, message: str, category: type[Warnin
 
 
 def test_fits_that_do_not_converge_are_counted_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    patched(monkeypatch, "did not converge", ConvergenceWarning)
+    patched(monkeypatch, "did not settle", NotConverged)
     _, said, _ = predict(["ridge"])
     assert said[-1].startswith(
         "ridge: 3 of the inner fits (penalties x folds) of 3 genes stopped at the limit"

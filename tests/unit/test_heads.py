@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from glm2x.errors import UsageError
 from glm2x.heads.attention_pool import AttentionPool
@@ -79,8 +80,7 @@ def test_the_minimum_of_tokens_is_the_smallest_that_the_blocks_take() -> None:
     x = torch.randn(1, 2, 145)
     tower = Tower(2, 146).eval()
     with pytest.raises(RuntimeError):
-        for block in tower.blocks:
-            x = block(x)
+        nn.Sequential(*tower.blocks)(x)
 
 
 def test_too_few_tokens_are_refused_when_built_and_when_run() -> None:

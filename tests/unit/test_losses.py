@@ -80,6 +80,13 @@ def test_mean_difference_by_hand() -> None:
     assert loss.item() == pytest.approx((8 + 9) / 2)
 
 
+def test_mean_weight_weighs_the_mean_alone() -> None:
+    # one gene, errors 1 and 3, SD 0.5: 0.25 * 4 + 1 / 0.25
+    predicted, observed, gene = torch.tensor([1.0, 3.0]), torch.zeros(2), torch.zeros(2, dtype=torch.int64)
+    loss = Loss("mean-difference", mean_weight=0.25)(predicted, observed, gene, torch.full((2,), 0.5))
+    assert loss.item() == pytest.approx(5)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_mean_difference_against_a_loop(seed: int) -> None:
     predicted, observed, gene, sd = random_batch(seed, 9)

@@ -27,8 +27,10 @@ def test_a_reference_phase_has_no_pairs() -> None:
 
 
 def test_a_reference_phase_keeps_the_kind_of_loss(tmp_path: Path) -> None:
-    config = make_config("out", loss__kind="mean-difference", training__sampler="gene")
+    loss = {"kind": "mean-difference", "mean_weight": 0.1, "pairwise": "none"}
+    config = make_config("out", loss=loss, training__sampler="gene")
     reference, personal = phases(config)
+    assert (reference.loss.mean_weight, personal.loss.mean_weight) == (1, 0.1)
     assert (reference.loss.kind, reference.sampler) == ("mean-difference", "random")
     assert (personal.loss.kind, personal.sampler) == ("mean-difference", "gene")
 

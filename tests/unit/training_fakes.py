@@ -96,7 +96,10 @@ def make_values() -> Target:
     random = np.random.default_rng(2)
     source = FakeSource()
     values = np.stack(
-        [5 * g + random.normal(size=UNIQUE)[source.gene(gene).index].mean(axis=1) for g, gene in enumerate(GENES)]
+        [
+            5 * g + random.normal(size=UNIQUE)[source.gene(gene).index].mean(axis=1)
+            for g, gene in enumerate(GENES)
+        ]
     )
     values[0, 1] = np.nan
     return Target("log", values, np.nanmean(values[:, :6], axis=1))
@@ -121,7 +124,7 @@ def make_config(out: Path | str, **changes: Any) -> TrainConfig:
     return parse_config(values, where="test")
 
 
-class InterruptedOnPurpose(Exception):
+class StoppedError(Exception):
     """Raised by `stop_after`."""
 
 
@@ -134,7 +137,7 @@ def stop_after(steps: int) -> Any:
             nonlocal done
             done += n
             if done >= steps and n:
-                raise InterruptedOnPurpose
+                raise StoppedError
 
     @contextmanager
     def progress(label: str, total: int) -> Iterator[Bar]:

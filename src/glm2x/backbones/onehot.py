@@ -17,7 +17,7 @@ N_CODE = 4
 STRIDES = (16, 4, 4)
 WIDTHS = (24, 32, 48)
 STRIDE = math.prod(STRIDES)
-CHUNK_BASES = 4_000_000  # base pairs that go through together: about 0.2 GB
+CHUNK_BASES = 16_000_000  # base pairs that go through together: 250 windows of 64 kb, about 0.8 GB
 
 
 class OneHot(Backbone):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from glm2x import __version__
 from glm2x.baselines.components import genotype_components
 from glm2x.baselines.data import GeneData, standardise
+from glm2x.baselines.path import NotConverged
 from glm2x.baselines.registry import BASELINES, find_baselines
 from glm2x.errors import DataError
 from glm2x.predictions import PredictionMetadata, Predictions, from_matrix
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from glm2x.cohort.split import Split
     from glm2x.cohort.target import Target
 
-_FEW_GENES = 8  # below this, starting processes takes longer than they save
+_FEW_GENES = 100  # at a tenth of a second each; fewer are done before processes have started
 
 
 class _Fitted(NamedTuple):
@@ -85,7 +86,9 @@ def run_baselines(
     chosen = find_baselines(models)
     fitted_people = (*split.train, *split.validation)
     people = (*fitted_people, *split.test)
-    fit, everyone = cohort.individual_index(fitted_people), cohort.individual_index(people)
+    # In the cohort's order: inner folds, and so results, must not depend on how a split lists its people.
+    fit = np.sort(cohort.individual_index(fitted_people))
+    everyone = cohort.individual_index(people)
     rows = cohort.gene_index(split.seen)
     measured = np.asarray(np.isfinite(target.values[np.ix_(rows, fit)]).any(axis=1))
     rows, genes = rows[measured], [gene for gene, kept in zip(split.seen, measured, strict=True) if kept]
@@ -125,7 +128,7 @@ def run_baselines(
     for name, times in unconverged.items():
         say(
             f"{name}: {times:,} of the inner fits (penalties x folds) of {len(genes):,} genes stopped at the "
-            "limit of iterations, close to but not within the tolerance"
+            "limit of iterations before they converged"
         )
 
     import polars as pl
@@ -150,7 +153,7 @@ def run_baselines(
 
 
 def fit_gene(data: GeneData, models: Sequence[str]) -> _Fitted:
-    """Fit each model to one gene; count convergence warnings, and hand back any other."""
+    """Fit each model to one gene; count `NotConverged`, and hand back any other warning."""
     unconverged, others = Counter[str](), []
     predicted = np.empty((len(models), data.people))
     for row, name in zip(predicted, models, strict=True):
@@ -158,7 +161,7 @@ def fit_gene(data: GeneData, models: Sequence[str]) -> _Fitted:
             warnings.simplefilter("always")
             row[:] = BASELINES[name].fit_predict(data)
         for warning in caught:
-            if warning.category.__name__ == "ConvergenceWarning":
+            if issubclass(warning.category, NotConverged):
                 unconverged[name] += 1
             else:
                 others.append((str(warning.message), warning.category))

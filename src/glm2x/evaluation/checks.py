@@ -129,7 +129,8 @@ def _relatives(cohort: Cohort | None, split: Split | None) -> Check:
     found = related_pairs(cohort, fitted, tested)
     if found.variants < MIN_VARIANTS:
         detail = (
-            f"not judged: {found.variants:,} variants, and relatives are told apart from >= {MIN_VARIANTS:,} only; "
+            f"not judged: {found.variants:,} variants, and relatives are told apart from "
+            f">= {MIN_VARIANTS:,} only; "
             "a people table with a family column settles it"
         )
         return Check(name, "warn", detail, True)
@@ -137,11 +138,15 @@ def _relatives(cohort: Cohort | None, split: Split | None) -> Check:
     if found.pairs:
         said = [f"{a} and {b} ({similarity:.2f})" for a, b, similarity in found.pairs]
         detail = (
-            f"{len(said)} pairs of a fitted and a test individual are more alike than {found.threshold:g} within "
-            f"their population, from {found.variants:,} variants: {_some(said)}{unjudged}"
+            f"{len(said)} pairs of a fitted and a test individual are more alike than "
+            f"{found.threshold:g} within their population, from {found.variants:,} variants: "
+            f"{_some(said)}{unjudged}"
         )
         return Check(name, "fail", detail, True)
-    detail = f"no fitted and test individual are more alike than {found.threshold:g}, from {found.variants:,} variants"
+    detail = (
+        f"no fitted and test individual are more alike than {found.threshold:g}, "
+        f"from {found.variants:,} variants"
+    )
     return Check(name, "warn" if found.unjudged else "pass", detail + unjudged, True)
 
 
@@ -172,7 +177,9 @@ def _reference_mismatch(cohort: Cohort | None) -> Check:
         return _not_run(name, "--cohort", leak=True)
     if not cohort.has_reference:
         return _not_run(name, "a cohort built with a reference", leak=True)
-    return Check(name, "pass", "every REF equalled the reference when the cohort was built", True)
+    return Check(
+        name, "pass", "the cohort was built, and a REF that differs from the reference is refused then", True
+    )
 
 
 def _observed_between_rows(frame: pl.DataFrame) -> Check:
@@ -240,7 +247,8 @@ def _observed_of_cohort(predictions: Predictions, cohort: Cohort | None, split: 
         first = int(wrong.argmax())
         detail = (
             f"{count} of {known.height} measurements are not the cohort's, first {known['gene'][first]} of "
-            f"{known['individual'][first]}: {observed[first]:.4g} in the table, {expected[first]:.4g} in the cohort"
+            f"{known['individual'][first]}: {observed[first]:.4g} in the table, "
+            f"{expected[first]:.4g} in the cohort"
         )
         if mode == "log":
             return Check(name, "fail", detail, True)
@@ -350,7 +358,7 @@ def _permuted(permuted: Mapping[str, Mapping[str, Permuted]]) -> Check:
     if far:
         return Check(name, "warn", f"mean r with people permuted is not near 0: {_some(far)}", False)
     largest = max(abs(control.mean) for _, control in found)
-    detail = f"mean r over {found[0][1].permutations:,} permutations is at most {largest:.4f} from 0 for each model"
+    detail = f"mean r over {found[0][1].permutations:,} permutations is at most {largest:.4f} from 0"
     if largest > TOLERANCE:
         detail += f"; beyond {TOLERANCE}, but within three standard errors"
     return Check(name, "pass", detail, False)

@@ -17,6 +17,9 @@ Array = NDArray[np.float64]
 NULL_RATIO = 1e-3
 """A prediction whose SD across people is below this share of the phenotype's SD is constant."""
 
+UNKNOWN = -1
+"""The number of no population."""
+
 MIN_INDIVIDUALS = 3
 """With fewer measured people a correlation has no p-value, and is not defined here."""
 
@@ -75,7 +78,7 @@ def gene_metrics(
     training_mean
         Float [G], each gene's mean over training people, or None (then `r2` is NaN).
     population
-        Int [P], the population of each individual, or None.
+        Int [P], the population of each individual (`UNKNOWN` = none, left out), or None.
     """
     mask = np.isfinite(predicted) & np.isfinite(observed)
     n = mask.sum(axis=1)
@@ -111,14 +114,15 @@ def masked_pearson(
 ) -> tuple[Array, NDArray[np.bool_]]:
     """Return Pearson r of each row over the mask, and which rows have a null prediction (r = 0).
 
-    NaN (and not null) where fewer than `MIN_INDIVIDUALS` are in the mask or `observed` is constant.
+    NaN (and not null) where fewer than `MIN_INDIVIDUALS` are in the mask, `observed` is constant, or
+    a sum of squares is not finite.
     """
     x, y = centre(predicted, mask), centre(observed, mask)
     xx, yy, xy = (x * x).sum(axis=1), (y * y).sum(axis=1), (x * y).sum(axis=1)
     # A constant's sum of squares is rounding, not variance.
     scale = np.where(mask, observed, 0.0)
     varies = yy > 1e-24 * (scale * scale).sum(axis=1)
-    defined = (mask.sum(axis=1) >= MIN_INDIVIDUALS) & varies
+    defined = (mask.sum(axis=1) >= MIN_INDIVIDUALS) & varies & np.isfinite(xx) & np.isfinite(yy)
     null = defined & (np.sqrt(xx) < NULL_RATIO * np.sqrt(yy))
     with np.errstate(divide="ignore", invalid="ignore"):
         r = np.clip(xy / (np.sqrt(xx) * np.sqrt(yy)), -1.0, 1.0)
@@ -172,7 +176,8 @@ def _r2(predicted: Array, observed: Array, mask: NDArray[np.bool_], training_mea
     total = (baseline * baseline).sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         r2 = 1.0 - (residual * residual).sum(axis=1) / total
-    return np.asarray(np.where((total > 0) & (mask.sum(axis=1) >= MIN_INDIVIDUALS), r2, np.nan))
+    defined = (total > 0) & np.isfinite(r2) & (mask.sum(axis=1) >= MIN_INDIVIDUALS)
+    return np.asarray(np.where(defined, r2, np.nan))
 
 
 def _within_population(
@@ -183,7 +188,7 @@ def _within_population(
         return np.full(len(predicted), np.nan)
     x, y = np.full(predicted.shape, np.nan), np.full(predicted.shape, np.nan)
     inside = np.zeros_like(mask)
-    for group in np.unique(population):
+    for group in np.unique(population[population != UNKNOWN]):
         columns = population == group
         part = mask[:, columns]
         # One person alone is its population's mean and says nothing.

@@ -12,6 +12,7 @@ from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
 from glm2x.evaluation.relatives import MIN_VARIANTS
 from glm2x.evaluation.tables import MAIN_CELL, Cell
+from glm2x.evaluation.uncertainty import Draws
 from glm2x.predictions import Predictions
 
 FEW_GENES = 100
@@ -21,24 +22,25 @@ RARE = 0.01
 
 def make_notes(
     predictions: Predictions,
-    cells: Sequence[Cell],
+    cells: Sequence[tuple[Cell, Draws]],
     comparisons: Sequence[dict[str, Any]],
     cohort: Cohort | None,
     split: Split | None,
 ) -> list[str]:
     """Return the notes; `comparisons` are the blocks of `metrics.json`."""
     notes = [*_table_notes(predictions, cohort, split)]
-    for cell in cells:
-        notes += _cell_notes(cell, comparisons)
-    if not any(cell.name.startswith("unseen_gene") for cell in cells):
+    for cell, draws in cells:
+        notes += _cell_notes(cell, draws, comparisons)
+    if not any(cell.name.startswith("unseen_gene") for cell, _ in cells):
         notes.append(
-            "No unseen gene was evaluated: nothing here says how a model does on genes it was not trained on."
+            "No unseen gene was evaluated: nothing here shows how models do on genes not trained on."
         )
     if cohort is not None:
         notes += _cohort_notes(cohort)
     notes.append(
-        "Not checked here, because a table of predictions cannot show it: paralogues, haplotypes swapped, strand and "
-        "centre of windows, the share of N, and whether covariates, scalers or epochs were fitted with test people."
+        "Not checked here, because a table of predictions cannot show it: paralogues, haplotypes swapped, "
+        "strand and centre of windows, the share of N, and whether covariates, scalers or epochs were "
+        "fitted with test people."
     )
     return notes
 
@@ -47,9 +49,7 @@ def _table_notes(predictions: Predictions, cohort: Cohort | None, split: Split |
     notes = []
     frame = predictions.frame
     if predictions.metadata.target is None:
-        notes.append(
-            "The target is unknown: no file says what was done to the measurements before they were predicted."
-        )
+        notes.append("The target is unknown: no file says what was done to the measurements.")
     silent = [name for name, said in predictions.sources if said.target is None]
     if silent and predictions.metadata.target is not None:
         notes.append(
@@ -61,39 +61,50 @@ def _table_notes(predictions: Predictions, cohort: Cohort | None, split: Split |
     unmeasured = frame["observed"].null_count()
     if unmeasured:
         notes.append(
-            f"{unmeasured:,} of {frame.height:,} predictions have no measurement beside them and are not judged."
+            f"{unmeasured:,} of {frame.height:,} predictions have no measurement and are not judged."
         )
     validation = frame.filter(pl.col("individual_split") == "validation")["individual"].n_unique()
     if validation:
         notes.append(
-            f"{validation} validation people are in no cell: epochs were chosen on them, so they are neither new nor trained on."
+            f"{validation} validation people are in no cell: epochs were chosen on them, so they are "
+            "neither new nor trained on."
         )
     absent = [name for name, given in (("cohort", cohort), ("split", split)) if given is None]
     if absent:
         notes.append(f"Evaluated without a {' and a '.join(absent)}: the checks that need one did not run.")
     if cohort is None:
-        notes.append(
-            "Without a cohort each gene is a block and each individual a family of its own in the intervals."
-        )
+        notes.append("Without a cohort, intervals take each gene and each individual as independent.")
     return notes
 
 
-def _cell_notes(cell: Cell, comparisons: Sequence[dict[str, Any]]) -> list[str]:
+def _cell_notes(cell: Cell, draws: Draws, comparisons: Sequence[dict[str, Any]]) -> list[str]:
     notes = []
-    here = [c["smallest_difference"] for c in comparisons if c["cell"] == cell.name]
+    # Against rows that see no variant every difference is loose: not what models are told apart by.
+    blind = {row.label for row in cell.rows if row.key.model in ("training-mean", "genotype-pcs")}
+    here = [
+        c["smallest_difference"]
+        for c in comparisons
+        if c["cell"] == cell.name and not {c["a"], c["b"]} & blind
+    ]
     here = [value for value in here if value == value and value > 0]
     small = len(cell.genes) < FEW_GENES or len(cell.individuals) < FEW_PEOPLE
     if here and (small or cell.name == MAIN_CELL):
         notes.append(
-            f"{cell.name}: with {len(cell.genes)} genes and {len(cell.individuals)} people, the smallest difference of "
-            f"mean r that would be found with 80 % power is {median(here):.3f} (median of {len(here)} comparisons)."
+            f"{cell.name}: with {len(cell.genes)} genes and {len(cell.individuals)} people, the smallest "
+            f"difference of mean r that would be found with 80 % power is {median(here):.3f} "
+            f"(median of {len(here)} comparisons)."
+        )
+    if draws.block_count < 2 or draws.family_count < 2:
+        notes.append(
+            f"{cell.name}: {draws.block_count} block of genes and {draws.family_count} families; "
+            "intervals need two of each, and there are none."
         )
     single = sorted(
         {row.label for row in cell.rows if row.key.strategy is not None and len(row.replicates) < 3}
     )
     if single:
         notes.append(
-            f"{cell.name}: fewer than three seeds of {', '.join(single)}; chance in training is not measured."
+            f"{cell.name}: fewer than three seeds of {', '.join(single)}: chance in training is not measured."
         )
     return notes
 

@@ -84,7 +84,7 @@ def related_pairs(cohort: Cohort, fitted: Iterable[str], tested: Iterable[str]) 
 
 
 def _populations(people: pl.DataFrame, chosen: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Return the columns of each population's chosen people; those without one are a population of their own."""
+    """Return the columns of each population's chosen people; those without one are one population."""
     if "population" not in people.columns:
         return [chosen]
     population = np.array([str(value) for value in people["population"].to_list()])[chosen]

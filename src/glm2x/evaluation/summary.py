@@ -49,7 +49,7 @@ class RowMetrics:
 
 
 def row_metrics(row: CellRow, training_mean: Array, population: NDArray[np.int64] | None) -> RowMetrics:
-    """Return the metrics of a row; `training_mean` is float [R, G], `population` int [P] (-1 = unknown)."""
+    """Return the metrics of a row; `training_mean` is float [R, G], `population` int [P] or None."""
     replicates = tuple(
         gene_metrics(predicted, observed, training_mean=means, population=population)
         for predicted, observed, means in zip(row.predicted, row.observed, training_mean, strict=True)
@@ -182,4 +182,4 @@ def _nanmean(arrays: list[Array]) -> Array:
     known = np.isfinite(stacked)
     count = known.sum(axis=0)
     total = np.where(known, stacked, 0.0).sum(axis=0)
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    return np.asarray(np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0))

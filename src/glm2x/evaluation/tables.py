@@ -120,30 +120,22 @@ def _display_order(key: RowKey) -> tuple[int, str, int, str, int]:
     return baseline, key.model, step, strategy, size
 
 
-def cell_name(gene_split: str | None, individual_split: str | None) -> str | None:
-    """Return the cell of a gene's and an individual's side; None for validation people, who are in none."""
-    if individual_split == "validation":
-        return None
-    return f"{GENE_CELLS[gene_split]}/{INDIVIDUAL_CELLS[individual_split]}"
-
-
 def make_cells(frame: pl.DataFrame, labels: Mapping[RowKey, str]) -> tuple[Cell, ...]:
     """Return the cells that hold measurements, the main one first.
 
-    Rows without a measurement are left out: they cannot be judged (the caller counts them).
+    Rows without a measurement are left out: they cannot be judged. Validation people are in no cell.
+    The caller counts both.
     """
     measured = frame.filter(pl.col("observed").is_not_null())
     cells = []
-    for gene_split in GENE_CELLS:
-        for individual_split in INDIVIDUAL_CELLS:
-            name = cell_name(gene_split, individual_split)
-            assert name is not None
+    for gene_split, gene_cell in GENE_CELLS.items():
+        for individual_split, individual_cell in INDIVIDUAL_CELLS.items():
             part = measured.filter(
                 pl.col("gene_split").eq_missing(gene_split),
                 pl.col("individual_split").eq_missing(individual_split),
             )
             if part.height:
-                cells.append(_make_cell(name, part, labels))
+                cells.append(_make_cell(f"{gene_cell}/{individual_cell}", part, labels))
     return tuple(sorted(cells, key=lambda cell: cell.name != MAIN_CELL))
 
 

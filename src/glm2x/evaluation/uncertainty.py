@@ -11,6 +11,7 @@ people once; V_cell takes it off again. (Drawing both at once counts it twice mo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from glm2x.evaluation.metrics import NULL_RATIO, Array, centre
 
 DRAWS = 1_000
 POWER = 0.8
+_ROUNDING = 1e-9
 ALPHA = 0.05
 
 
@@ -44,8 +46,13 @@ class Interval:
     @property
     def p(self) -> float:
         """Two-sided p of the mean being 0 (normal)."""
+        if math.isnan(self.se):
+            return math.nan
+        # Two ways to the same predictions differ by rounding, which is no difference.
+        if abs(self.mean) < _ROUNDING:
+            return 1.0
         if self.se == 0:
-            return 1.0 if self.mean == 0 else 0.0
+            return 0.0
         return float(2 * stats.norm.sf(abs(self.mean) / self.se))
 
     @property
@@ -72,6 +79,16 @@ class Draws:
     individuals: Array
     blocks: NDArray[np.int64]
     families: NDArray[np.int64]
+
+    @property
+    def block_count(self) -> int:
+        """How many blocks of genes there are to draw."""
+        return len(np.unique(self.blocks))
+
+    @property
+    def family_count(self) -> int:
+        """How many families there are to draw."""
+        return len(np.unique(self.families))
 
     def take(self, genes: NDArray[np.bool_]) -> Draws:
         """Return the draws of some of the genes."""
@@ -173,7 +190,7 @@ def mean_interval(values: Array, people_draws: Array, draws: Draws) -> Interval:
     if genes == 0:
         return Interval(float("nan"), float("nan"))
     mean = float(values.mean())
-    if len(np.unique(draws.blocks)) < 2 or len(np.unique(draws.families)) < 2:
+    if draws.block_count < 2 or draws.family_count < 2:
         return Interval(mean, float("nan"))
     drawn = draws.genes.sum(axis=1)
     usable = drawn > 0

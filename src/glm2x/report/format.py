@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Sequence
+from typing import TypeGuard
 
 MISSING = "–"
 _MINUS = "\N{MINUS SIGN}"
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Return whether `value` is a finite number (a boolean is none)."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
@@ -28,9 +29,8 @@ def number(value: float | None, digits: int = 3, *, signed: bool = False) -> str
 
 def interval(bounds: Sequence[float | None] | None, digits: int = 3) -> str:
     """Return `0.012 to 0.034`; `to`, because a dash would read as a minus sign."""
-    if bounds is None or len(bounds) != 2 or any(b is None or not math.isfinite(b) for b in bounds):
-        return MISSING
-    return f"{number(bounds[0], digits)} to {number(bounds[1], digits)}"
+    known = [b for b in bounds or () if is_number(b)]
+    return f"{number(known[0], digits)} to {number(known[1], digits)}" if len(known) == 2 else MISSING
 
 
 def percent(share: float | None, digits: int = 0) -> str:

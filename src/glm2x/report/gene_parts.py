@@ -9,10 +9,10 @@ from glm2x.report.figures.forest import ForestRow, forest
 from glm2x.report.figures.genes import gene_scatter
 from glm2x.report.figures.people import common_span, observed_panel
 from glm2x.report.figures.style import Picture
-from glm2x.report.format import clean, count, counted, is_number, join_words, number
+from glm2x.report.format import clean, count, counted, is_number, number, shorten
 from glm2x.report.parts import Cell, Column, Missing, Plate, Table, TableRow
 from glm2x.report.results import Results, cell_words
-from glm2x.report.roles import RIVALS, Row, words
+from glm2x.report.roles import RIVALS, Row
 
 MOST_GENES = 1000
 """The long table holds at most this many genes; what it leaves out it says."""
@@ -26,16 +26,26 @@ def gene_plates(results: Results, follow: Row | None) -> tuple[list[Plate], list
     table = results.main_genes()
     rival = None if follow is None else next(filter(None, (results.rival(m, follow) for m in RIVALS)), None)
     if table is None:
-        missing.append(Missing("per_gene.parquet is missing, so there are no figures of single genes. To write it:", _EVALUATE))
+        missing.append(
+            Missing(
+                "per_gene.parquet is missing, so there are no figures of single genes. To write it:",
+                _EVALUATE,
+            )
+        )
     elif follow is None:
         missing.append(Missing("There is no model under test to draw gene by gene against a linear model."))
     elif rival is None:
-        missing.append(Missing(f"There is no {join_words([words(m) for m in RIVALS[:-1]])} or GBLUP to draw the model against."))
+        missing.append(Missing("There is no elastic net, ridge or GBLUP to draw the model against."))
     else:
         plate = _scatter(table, follow, rival)
         plates += [plate] if plate else []
         if not plate:
-            missing.append(Missing("No gene has an r in both the model and the linear model, so they are not drawn against one another."))
+            missing.append(
+                Missing(
+                    "No gene has an r in both the model and the linear model, so they are not drawn "
+                    "against one another."
+                )
+            )
     plate = _forest(results)
     return plates + ([plate] if plate else []), missing
 
@@ -43,7 +53,9 @@ def gene_plates(results: Results, follow: Row | None) -> tuple[list[Plate], list
 def _scatter(table: pl.DataFrame, follow: Row, rival: Row) -> Plate | None:
     def part(row: Row, name: str) -> pl.DataFrame:
         found = table.filter(pl.col("label") == row.label, pl.col("pearson").is_finite())
-        return found.select("gene", pl.col("pearson").alias(name), pl.col("null").fill_null(False).alias(f"{name}_null"))
+        return found.select(
+            "gene", pl.col("pearson").alias(name), pl.col("null").fill_null(False).alias(f"{name}_null")
+        )
 
     both = part(follow, "y").join(part(rival, "x"), on="gene").sort("gene")
     if both.height == 0:
@@ -51,18 +63,29 @@ def _scatter(table: pl.DataFrame, follow: Row, rival: Row) -> Plate | None:
     x, y = both["x"].to_numpy().astype(np.float64), both["y"].to_numpy().astype(np.float64)
     null = (both["x_null"] | both["y_null"]).to_numpy().astype(np.bool_)
     above = int((y > x).sum())
-    name, other = clean(follow.words), clean(rival.words)
+    name, other = follow.words, rival.words
     caption = (
-        f"Each mark is one of {counted(both.height, 'gene')}: Pearson r across people of {name} against {other}. "
+        f"Each mark is one of {counted(both.height, 'gene')}: Pearson r across people of {name} "
+        f"against {other}. "
         f"On the line both are equal; {name} is higher for {count(above)}. "
     )
     if null.any():
         caption += f"Open marks: {count(int(null.sum()))} with a null prediction in either, r = 0. "
     alt = f"Scatter of per-gene r, {name} against {other}; {name} higher for {above} of {both.height} genes"
     picture = gene_scatter(
-        x, y, both["gene"].to_list(), null, x_label=rival.words, y_label=follow.words, look=follow.look, name="scatter", alt=alt
+        x,
+        y,
+        both["gene"].to_list(),
+        null,
+        x_label=rival.words,
+        y_label=follow.words,
+        look=follow.look,
+        name="scatter",
+        alt=alt,
     )
-    return Plate(picture, f"{name} against {other}.", caption + "The largest and the most different are named.")
+    return Plate(
+        picture, f"{name} against {other}.", caption + "The largest and the most different are named."
+    )
 
 
 def _forest(results: Results) -> Plate | None:
@@ -77,7 +100,8 @@ def _forest(results: Results) -> Plate | None:
     if not rows:
         return None
     sizes = {cell[row.label].get("genes") for row in results.rows if row.label in cell}
-    genes = counted(int(sizes.pop()), "gene") if len(sizes) == 1 else "the genes of each row"
+    size = sizes.pop() if len(sizes) == 1 else None
+    genes = counted(int(size), "gene") if is_number(size) else "the genes of each row"
     caption = (
         f"Mean of per-gene Pearson r over {genes}, {cell_words(results.main_cell)}, with its 95 % interval "
         "(genes by block, people by family). Intervals of single rows say little about differences, "
@@ -87,36 +111,71 @@ def _forest(results: Results) -> Plate | None:
     return Plate(forest(rows, name="forest", alt=alt), "Mean r of every row.", caption)
 
 
-def people_panels(results: Results, follow: Row | None, unit: str) -> tuple[list[Picture], str, list[Missing]]:
+def people_panels(
+    results: Results, follow: Row | None, unit: str
+) -> tuple[list[Picture], str, list[Missing]]:
     """Return predicted against observed for the four genes with the largest r, a caption, what is missing."""
     if follow is None:
         return [], "", [Missing("There is no model under test whose predictions could be drawn.")]
     frame, table = results.predictions(follow), results.main_genes()
     if frame is None or table is None:
-        return [], "", [Missing("predictions.parquet or per_gene.parquet is missing. To write them:", _EVALUATE)]
-    ranked = table.filter(pl.col("label") == follow.label, pl.col("pearson").is_finite(), ~pl.col("null").fill_null(False))
+        return (
+            [],
+            "",
+            [Missing("predictions.parquet or per_gene.parquet is missing. To write them:", _EVALUATE)],
+        )
+    ranked = table.filter(
+        pl.col("label") == follow.label, pl.col("pearson").is_finite(), ~pl.col("null").fill_null(False)
+    )
     best = ranked.sort("pearson", "gene", descending=[True, False]).head(4)["gene"].to_list()
     parts = {gene: frame.filter(pl.col("gene") == gene) for gene in best}
     parts = {gene: part for gene, part in parts.items() if part.height > 1}
     if not parts:
-        return [], "", [Missing("No gene has a prediction that differs between people, so there is nothing to draw.")]
+        return (
+            [],
+            "",
+            [Missing("No gene has a prediction that differs between people, so there is nothing to draw.")],
+        )
     values = {g: (p["observed"].to_numpy(), p["predicted"].to_numpy()) for g, p in parts.items()}
     span = common_span(list(values.values()))
     pictures = []
     for i, (gene, (observed, predicted)) in enumerate(values.items()):
-        r = float(np.corrcoef(observed, predicted)[0, 1]) if observed.std() > 0 and predicted.std() > 0 else 0.0
-        alt = f"{clean(gene)}: predicted against observed expression of {observed.size} people, r = {number(r)}"
+        r = (
+            float(np.corrcoef(observed, predicted)[0, 1])
+            if observed.std() > 0 and predicted.std() > 0
+            else 0.0
+        )
+        alt = (
+            f"{clean(gene)}: predicted against observed expression of {observed.size} people, r = {number(r)}"
+        )
         pictures.append(
-            observed_panel(observed, predicted, gene=gene, r=r, span=span, unit=unit, look=follow.look, name=f"people{i}", alt=alt)
+            observed_panel(
+                observed,
+                predicted,
+                gene=gene,
+                r=r,
+                span=span,
+                unit=unit,
+                look=follow.look,
+                name=f"people{i}",
+                alt=alt,
+            )
         )
     sizes = sorted({v[0].size for v in values.values()})
     people = f"{count(sizes[0])}" if len(sizes) == 1 else f"{count(sizes[0])} to {count(sizes[-1])}"
     caption = (
-        f"{clean(follow.words)}, {cell_words(results.main_cell)}: the {counted(len(values), 'gene')} with the largest r of "
-        f"{count(ranked.height)}, so these are its best, not its typical ones. Each mark is one of {people} people. "
-        "All axes have the same length in expression units and are centred on the gene's own range; on the line "
-        "predicted and observed are equal. A cloud flatter than the line predicts less difference between people than there is."
+        f"{follow.words}, {cell_words(results.main_cell)}: the {counted(len(values), 'gene')} "
+        "with the largest r of "
+        f"{count(ranked.height)}, so these are its best, not its typical ones. Each mark is one of "
+        f"{people} people. "
+        "All axes have the same length in expression units and are centred on the gene's own range; "
+        "on the line "
+        "predicted and observed are equal. A cloud flatter than the line predicts less difference "
+        "between people than there is."
     )
+    first = results.first_replicate(follow)
+    if first:
+        caption += f" Drawn, with its r, is {first}; the genes were chosen by their mean over all replicates."
     return pictures, caption, []
 
 
@@ -129,7 +188,10 @@ def gene_table(results: Results, follow: Row | None) -> tuple[Table | None, str,
     if not rows:
         return None, "", [Missing("The evaluation holds no gene.", _EVALUATE)]
     lead = follow if follow in rows and follow is not None else rows[0]
-    values = {(gene, label): (r, null) for gene, label, r, null in table.select("gene", "label", "pearson", "null").iter_rows()}
+    values = {
+        (gene, label): (r, null)
+        for gene, label, r, null in table.select("gene", "label", "pearson", "null").iter_rows()
+    }
     people: dict[str, int] = {}
     if "individuals" in table.columns:
         people = dict(table.group_by("gene").agg(pl.col("individuals").max()).iter_rows())
@@ -146,9 +208,10 @@ def gene_table(results: Results, follow: Row | None) -> tuple[Table | None, str,
         )
         for gene in genes[:MOST_GENES]
     )
-    columns = (Column("gene"), Column("people"), *(Column(clean(row.label)) for row in rows))
-    note = f"Pearson r across people in {cell_words(results.main_cell)}, by r of {clean(lead.words)}. "
-    note += "“null” is the same prediction for everybody (r = 0); a dash: r is not defined. A column's head sorts by it. "
+    columns = (Column("gene"), Column("people"), *(Column(shorten(clean(row.label), 40)) for row in rows))
+    note = f"Pearson r across people in {cell_words(results.main_cell)}, by r of {lead.words}. "
+    note += "“null” is the same prediction for everybody (r = 0); a dash: r is not defined. "
+    note += "A column's head sorts by it. "
     if len(genes) > MOST_GENES:
         note += f"The first {count(MOST_GENES)} of {count(len(genes))} genes; per_gene.parquet holds all. "
     shown = Table(

@@ -6,22 +6,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from glm2x.report.comparison import Comparison
 from glm2x.report.format import (
     MISSING,
-    clean,
     counted,
     interval,
     is_number,
     join_words,
     number,
+    p_value,
     percent,
 )
+from glm2x.report.limits import limits
 from glm2x.report.parts import Fact, Missing, Verdict
-from glm2x.report.results import MAIN_CELL, Comparison, Results, cell_words
+from glm2x.report.results import MAIN_CELL, Results, cell_words
 from glm2x.report.roles import RIVALS, Row, words
 
 _BASELINES = (
-    "glm2x baseline COHORT --split split.json --models elastic-net,ridge,gblup --target {} --out baselines.parquet"
+    "glm2x baseline COHORT --split split.json --models elastic-net,ridge,gblup --target {} "
+    "--out baselines.parquet"
 )
 
 
@@ -40,7 +43,10 @@ def make_headline(results: Results, follow: Row | None) -> Headline:
     """Return the headline of an evaluation; `follow` is the row it is about (None: baselines only)."""
     cell = results.cells.get(results.main_cell) or {}
     if not cell:
-        text = "No person of this evaluation has both a prediction and a measurement, so nothing can be said about any model."
+        text = (
+            "No person of this evaluation has both a prediction and a measurement, "
+            "so nothing can be said about any model."
+        )
         notice = Missing(
             "To judge predictions, give them with measured expression:",
             "glm2x evaluate PREDICTIONS... --out DIR",
@@ -53,19 +59,21 @@ def make_headline(results: Results, follow: Row | None) -> Headline:
     lead = [_opening(results, follow, metrics), _standing(follow, compared)]
     if results.main_cell != MAIN_CELL:
         lead.append(
-            f"There are no seen genes in new people here, so the page shows {cell_words(results.main_cell)} instead."
+            "There are no seen genes in new people here, so the page shows "
+            f"{cell_words(results.main_cell)} instead."
         )
-    others = [clean(row.words) for row in results.rows if row.role == "model" and row != follow]
+    others = [row.words for row in results.rows if row.role == "model" and row != follow]
     if others:
         lead.append(
-            f"The page follows {clean(follow.words)}, which comes first by its strategy and its place in the file, "
+            f"The page follows {follow.words}, which comes first by its strategy and its place "
+            "in the file, "
             f"not by its score. The tables also hold {join_words(others)}."
         )
     return Headline(lead, _facts(results, cell, follow), verdicts, limits(results), missing)
 
 
 def _opening(results: Results, follow: Row, metrics: Mapping[str, Any]) -> str:
-    name = clean(follow.words)
+    name = follow.words
     text = f"{name} was evaluated on {_size(metrics)} ({cell_words(results.main_cell)}). "
     null = metrics.get("null_share")
     if is_number(null) and float(null) >= 1:
@@ -74,28 +82,42 @@ def _opening(results: Results, follow: Row, metrics: Mapping[str, Any]) -> str:
             "which counts as r = 0 for every gene."
         )
     if not is_number(metrics.get("mean_pearson")):
-        return text + "Pearson r is not defined for any gene: that takes three people and expression that varies."
+        return (
+            text
+            + "Pearson r is not defined for any gene: that takes three people and expression that varies."
+        )
     text += (
         f"Its Pearson r across people has a mean of {_value(metrics, 'mean_pearson')} over genes "
         f"({_ci(metrics.get('ci95_mean_pearson'))}) and a median of {_value(metrics, 'median_pearson')}."
     )
+    low, high = metrics.get("ci95_mean_pearson") or (None, None)
+    if is_number(low) and is_number(high) and low <= 0 <= high:
+        text += " That interval holds 0."
     if is_number(null) and float(null) > 0:
         text += (
             f" For {percent(float(null))} of the genes it predicts the same expression for everybody; "
             "these count as r = 0."
+        )
+    control = ((results.metrics.get("controls") or {}).get(results.main_cell) or {}).get(follow.label) or {}
+    if is_number(control.get("permutation_p")):
+        text += (
+            f" With the test people permuted its mean r is {_value(control, 'permuted_mean_pearson')} "
+            f"(one-sided p for these genes: {p_value(control['permutation_p'])})."
         )
     return text
 
 
 def _standing(follow: Row, compared: Sequence[tuple[str, Comparison]]) -> str:
     """Say in one sentence how the model stands against the linear models; the worst news comes first."""
-    name = clean(follow.words)
+    name = follow.words
     if not compared:
         return (
-            f"{name} could not be compared with a linear model, so nothing here says whether it is better than one."
+            f"{name} could not be compared with a linear model, "
+            "so nothing here says whether it is better than one."
         )
     found = {
-        kind: [words(rival) for rival, c in compared if c.kind == kind] for kind in ("worse", "untold", "better")
+        kind: [words(rival) for rival, c in compared if c.kind == kind]
+        for kind in ("worse", "untold", "better")
     }
     parts = []
     if found["worse"]:
@@ -134,7 +156,8 @@ def _against(
     if absent:
         missing.append(
             Missing(
-                f"There is no comparison with {join_words(absent)}. To add it, evaluate together with the output of:",
+                f"There is no comparison with {join_words(absent)}. To add it, evaluate together with "
+                "the output of:",
                 _BASELINES.format(results.target or "log"),
             )
         )
@@ -143,10 +166,11 @@ def _against(
 
 def _sentence(results: Results, c: Comparison, rival: Row) -> str:
     cell = results.cells[c.cell]
-    name = clean(rival.words)
+    name = rival.words
     text = (
         f"Against {name}: mean r {_value(cell.get(c.a, {}), 'mean_pearson')} with "
-        f"{_value(cell.get(c.b, {}), 'mean_pearson')} for {name}, difference {number(c.difference, signed=True)}"
+        f"{_value(cell.get(c.b, {}), 'mean_pearson')} for {name}, difference "
+        f"{number(c.difference, signed=True)}"
     )
     if c.low is None or c.high is None:
         return text + ", without a confidence interval."
@@ -162,7 +186,7 @@ def _sentence(results: Results, c: Comparison, rival: Row) -> str:
 def _baselines_only(results: Results, cell: Mapping[str, Mapping[str, Any]]) -> Headline:
     known = [row for row in results.rows if row.label in cell]
     means = [
-        f"{clean(row.words)} {_value(cell[row.label], 'mean_pearson')} "
+        f"{row.words} {_value(cell[row.label], 'mean_pearson')} "
         f"({_ci(cell[row.label].get('ci95_mean_pearson'))})"
         for row in known
     ]
@@ -184,26 +208,12 @@ def _facts(results: Results, cell: Mapping[str, Mapping[str, Any]], follow: Row)
     shown = [follow, *(row for row in rivals if row is not None and row.label in cell)]
     return [
         Fact(
-            f"mean r, {clean(row.words)}",
+            f"mean r, {row.words}",
             _value(cell[row.label], "mean_pearson"),
             _ci(cell[row.label].get("ci95_mean_pearson")),
         )
         for row in shown
     ]
-
-
-def limits(results: Results) -> list[str]:
-    """Return what the data cannot support: the evaluation's notes, then what its own numbers imply."""
-    found = [clean(str(note)) for note in results.metrics.get("notes") or []]
-    if not any(name.startswith("unseen_gene") for name in results.cells) and not any(
-        "unseen" in note.lower() for note in found
-    ):
-        found.append("No gene was held out: nothing here says how a model does on genes it was not trained on.")
-    if results.metrics.get("transductive") and not any("transductive" in n.lower() for n in found):
-        found.append("The target is transductive: its covariates were fitted on the test people too.")
-    if results.target is None:
-        found.append("The predictions do not say their target, so the unit of expression is not known.")
-    return list(dict.fromkeys(found))
 
 
 def _size(metrics: Mapping[str, Any]) -> str:

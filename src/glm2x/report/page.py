@@ -21,7 +21,7 @@ from glm2x.report.parts import Missing
 from glm2x.report.results import Results, cell_words, read_results
 from glm2x.report.roles import followed
 from glm2x.report.runs import Run, curve_plates, read_run, run_facts
-from glm2x.report.tables import comparison_table, control_table, main_table, other_table, seed_words
+from glm2x.report.tables import comparison_tables, control_table, main_table, other_table, seed_words
 
 _SECTIONS = (
     ("summary", "In short"),
@@ -88,6 +88,7 @@ def render(results: Results, runs: Sequence[Run]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(lambda name: (here / "templates" / name).read_text("utf-8")),
         autoescape=True,
+        finalize=_keep_together,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -107,25 +108,26 @@ def render(results: Results, runs: Sequence[Run]) -> str:
 def context(results: Results, runs: Sequence[Run]) -> dict[str, Any]:
     """Return what the template draws, section by section."""
     follow = followed([r for r in results.rows if r.label in results.cells.get(results.main_cell, {})])
-    unit = sections.UNITS.get(results.target or "", "unit not stated")
+    differences, more_differences = comparison_tables(results, follow)
     main = main_table(results, follow)
     plates, gene_missing = gene_plates(results, follow)
-    panels, people_caption, people_missing = people_panels(results, follow, unit)
+    panels, people_caption, people_missing = people_panels(results, follow, sections.unit(results))
     curves, curve_missing = curve_plates(list(runs))
     split_table, split_pairs, excluded, split_missing = sections.split_section(results)
     found, check_words, check_missing = sections.checks(results)
     genes, gene_note, table_missing = gene_table(results, follow)
     return {
-        "title": "Personal gene expression: " + (clean(follow.words) if follow else "baselines"),
+        "title": "Personal gene expression: " + (follow.words if follow else "baselines"),
         "subtitle": _subtitle(results),
         "headline": make_headline(results, follow),
         "main_cell": cell_words(results.main_cell),
         "main_table": main,
         "main_note": _MAIN_NOTE + " " + seed_words(results),
-        "rows_missing": [] if main else [Missing("There is no row to show. To make one:", "glm2x evaluate PREDICTIONS... --out DIR")],
-        "comparison_table": comparison_table(
-            [c for c in results.comparisons if c.cell == results.main_cell], results.rows
-        ),
+        "rows_missing": []
+        if main
+        else [Missing("There is no row to show. To make one:", "glm2x evaluate PREDICTIONS... --out DIR")],
+        "comparison_table": differences,
+        "more_comparisons": more_differences,
         "comparison_note": _COMPARISON_NOTE,
         "control_table": control_table(results),
         "other_table": other_table(results),
@@ -152,13 +154,22 @@ def context(results: Results, runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
+def _keep_together(value: Any) -> Any:
+    """Keep a number and its per cent sign on one line, in text that is still to be escaped."""
+    return value.replace(" %", "\N{NO-BREAK SPACE}%") if type(value) is str else value
+
+
 _MAIN_NOTE = (
-    "All summaries are over genes, of a value across people. r: Pearson; a prediction that is the same for everybody "
-    "is null and counts as r = 0. ρ: Spearman. R²: against the gene's mean over training people, negative where that "
-    "mean predicts better. Significant: 5 % FDR (Benjamini-Hochberg). CI: two-way, genes by block and people by family."
+    "All summaries are over genes, of a value across people. r: Pearson; a prediction that is the "
+    "same for everybody "
+    "is null and counts as r = 0. ρ: Spearman. R²: against the gene's mean over training people, "
+    "negative where that "
+    "mean predicts better. Significant: 5 % FDR (Benjamini-Hochberg). CI: two-way, genes by block "
+    "and people by family."
 )
 _COMPARISON_NOTE = (
-    "An interval that leaves out 0 tells two rows apart. “Smallest that would show” is the difference these data "
+    "An interval that leaves out 0 tells two rows apart. “Smallest that would show” is the "
+    "difference these data "
     "detect with 80 % power at a two-sided 5 %. Genes better and worse: Williams test, 5 % FDR."
 )
 

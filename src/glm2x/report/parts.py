@@ -11,12 +11,11 @@ from glm2x.report.figures.style import Picture
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: its text, a value to sort by (empty sorts last), CSS classes and a small addition."""
+    """One cell: its text, a value to sort by (empty sorts last) and CSS classes."""
 
     text: str
     sort: str = ""
     css: str = ""
-    small: str = ""
 
 
 @dataclass(frozen=True)

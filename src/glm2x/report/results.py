@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
 from glm2x.errors import DataError
 from glm2x.files import read_json, require_file
-from glm2x.report.format import is_number
+from glm2x.report.comparison import Comparison, read_comparison
 from glm2x.report.roles import Row, arrange
 
 FORMAT_VERSION = 1
@@ -24,56 +24,6 @@ _TABLES = {
     "comparisons": ("cell", "a", "b", "gene"),
     "predictions": ("model", "strategy", "gene", "individual", "observed", "predicted", "seed"),
 }
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Row `a` minus row `b` in mean Pearson r over genes, paired.
-
-    Attributes
-    ----------
-    low, high
-        95 % interval of the difference; None where there is none.
-    smallest
-        The difference that the data show with 80 % power at a two-sided 5 %.
-    share_a_better, share_b_better
-        Share of the genes on which one is better (Williams test, FDR < 0.05).
-    """
-
-    a: str
-    b: str
-    cell: str
-    difference: float | None
-    low: float | None
-    high: float | None
-    p: float | None
-    genes: int | None
-    smallest: float | None
-    share_a_better: float | None
-    share_b_better: float | None
-
-    @property
-    def kind(self) -> Literal["better", "worse", "untold"]:
-        """`better` or `worse` where the interval leaves out 0, else `untold`."""
-        if self.low is not None and self.low > 0:
-            return "better"
-        return "worse" if self.high is not None and self.high < 0 else "untold"
-
-    def turned(self) -> Comparison:
-        """Return the same comparison as b minus a."""
-        return Comparison(
-            a=self.b,
-            b=self.a,
-            cell=self.cell,
-            difference=None if self.difference is None else -self.difference,
-            low=None if self.high is None else -self.high,
-            high=None if self.low is None else -self.low,
-            p=self.p,
-            genes=self.genes,
-            smallest=self.smallest,
-            share_a_better=self.share_b_better,
-            share_b_better=self.share_a_better,
-        )
 
 
 @dataclass(frozen=True)
@@ -150,7 +100,7 @@ class Results:
     def predictions(self, row: Row) -> pl.DataFrame | None:
         """Return gene, individual, observed, predicted of one row in the main cell; None without the file.
 
-        Of several seeds and draws it is the first.
+        Of several seeds and draws it is the first (`first_replicate` names it).
         """
         if not (self.folder / "predictions.parquet").is_file():
             return None
@@ -175,6 +125,18 @@ class Results:
             if key in frame.columns and frame.height:
                 frame = frame.filter(pl.col(key).eq_missing(frame[key].min()))
         return frame.select("gene", "individual", "observed", "predicted")
+
+    def first_replicate(self, row: Row) -> str:
+        """Return the seed and draw that `predictions` gives; empty where there is only one."""
+        if self.per_gene is None:
+            return ""
+        here = self.per_gene.filter(
+            pl.col("cell") == self.main_cell, pl.col("label") == row.label, pl.col("replicate") != "mean"
+        )
+        names = here["replicate"].unique(maintain_order=True).to_list()
+        if len(names) < 2:
+            return ""
+        return f"seed {names[0]}" if names[0].isdigit() else str(names[0])
 
 
 def cell_words(cell: str) -> str:
@@ -216,31 +178,9 @@ def read_results(folder: Path | str) -> Results:
         folder=folder,
         metrics=metrics,
         rows=arrange(metrics.get("rows") or []),
-        comparisons=tuple(_comparison(c) for c in metrics.get("comparisons") or []),
+        comparisons=tuple(read_comparison(c) for c in metrics.get("comparisons") or []),
         per_gene=_read_table(folder, "per_gene"),
         split=read_json(split) if split.is_file() else None,
-    )
-
-
-def _comparison(value: Mapping[str, Any]) -> Comparison:
-    def at(key: str) -> float | None:
-        found = value.get(key)
-        return float(found) if is_number(found) else None
-
-    bounds: Sequence[float | None] = value.get("ci95") or (None, None)
-    genes = at("genes")
-    return Comparison(
-        a=str(value["a"]),
-        b=str(value["b"]),
-        cell=str(value["cell"]),
-        difference=at("difference"),
-        low=bounds[0],
-        high=bounds[1],
-        p=at("p"),
-        genes=None if genes is None else int(genes),
-        smallest=at("smallest_difference"),
-        share_a_better=at("share_a_better"),
-        share_b_better=at("share_b_better"),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from glm2x.report.figures.colours import Look, looks
+from glm2x.report.format import clean, shorten
 
 Role = Literal["model", "reference", "baseline"]
 
@@ -25,6 +26,9 @@ BASELINES = (
 
 RIVALS = ("elastic-net", "ridge", "gblup")
 """The linear models that a headline always compares with."""
+
+LONGEST_NAME = 60
+"""Characters of a name in a sentence; the tables give it in full."""
 
 _ORDER = {"reference-then-personal": 0, "personal": 1}
 _WORDS = {"gblup": "GBLUP", "informed-gblup": "informed GBLUP", "genotype-pcs": "genotype PCs"}
@@ -56,8 +60,10 @@ class Row:
 
     @property
     def words(self) -> str:
-        """The name as it stands in a sentence: `elastic net`, `GBLUP`, or the label as given."""
-        return self.label.replace(self.model, words(self.model), 1) if self.role == "baseline" else self.label
+        """The name as it stands in a sentence: `elastic net`, `GBLUP`, or the label, cut where very long."""
+        if self.role == "baseline":
+            return clean(self.label.replace(self.model, words(self.model), 1))
+        return shorten(clean(self.label), LONGEST_NAME)
 
 
 def words(model: str) -> str:

@@ -132,11 +132,18 @@ def _phase(name: str, history: list[dict[str, Any]], chosen: dict[str, Any]) -> 
 def curve_plates(runs: list[Run]) -> tuple[list[Plate], list[Missing]]:
     """Return one plate a phase of every run, and what is missing."""
     if not runs:
-        return [], [Missing("No training run was given, so there are no training curves. To add one:", _TRAIN_COMMAND)]
+        return [], [
+            Missing("No training run was given, so there are no training curves. To add one:", _TRAIN_COMMAND)
+        ]
     plates, missing = [], []
     for i, run in enumerate(runs):
         if not any(phase.epochs for phase in run.phases):
-            missing.append(Missing(f"{clean(run.name)} holds no finished epoch. To go on with it:", "glm2x train CONFIG.yml --resume"))
+            missing.append(
+                Missing(
+                    f"{clean(run.name)} holds no finished epoch. To go on with it:",
+                    "glm2x train CONFIG.yml --resume",
+                )
+            )
         for j, phase in enumerate(p for p in run.phases if p.epochs):
             name = clean(phase.name)
             title = f"{clean(run.name)}, {name} phase." if len(runs) > 1 else f"{name.capitalize()} phase."
@@ -161,12 +168,14 @@ def _caption(phase: Phase) -> str:
     text = f"Loss after each of {counted(len(phase.epochs), 'epoch')}"
     text += f", {duration(phase.seconds)} in all. " if phase.seconds is not None else ". "
     if phase.chosen is None:
-        return text + "No validation loss was recorded, so no epoch is marked as chosen."
+        return text + "No validation loss was recorded, so no epoch was chosen by one: the last was kept."
     i = phase.epochs.index(phase.chosen)
-    text += f"Chosen: epoch {phase.chosen}, validation loss {number(phase.validation[i], 4)}"
+    text += (
+        f"Chosen by the lowest validation loss: epoch {phase.chosen}, loss {number(phase.validation[i], 4)}"
+    )
     if phase.pearson[i] is not None:
         text += f", validation r {number(phase.pearson[i])}"
-    return text + ". Chosen on validation data; the test people played no part."
+    return text + "."
 
 
 def run_facts(runs: list[Run]) -> list[RunFacts]:

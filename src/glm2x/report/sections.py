@@ -11,12 +11,12 @@ from glm2x.report.parts import Cell, Column, Missing, Table, TableRow
 from glm2x.report.results import Results
 
 TARGETS = {
-    "log": "log: log2(x + 1) of the cohort's expression",
+    "log": "log: log2(x + 1) of a raw scale such as RPKM; a scale that is a log already, as it stands",
     "residual": "residual: log2(x + 1), covariates regressed out with coefficients of the training people",
-    "residual-all": "residual-all (transductive): log2(x + 1), covariates regressed out with coefficients of everyone",
+    "residual-all": "residual-all (transductive): log2(x + 1), covariates regressed out on everyone",
 }
-UNITS = {"log": "log2(RPKM + 1)", "residual": "residual log2", "residual-all": "residual log2, all people"}
-"""Axis labels by target. `log` is log2(x + 1) of a raw scale, or a log scale as given."""
+_UNITS = {"log": "log2(x + 1)", "residual": "residual log2(x + 1)", "residual-all": "residual log2(x + 1)"}
+_SCALES = {"rpkm": "RPKM + 1", "tpm": "TPM + 1"}
 
 _ORDER = {"fail": 0, "warn": 1, "not run": 2, "pass": 3}
 
@@ -31,13 +31,21 @@ class Check:
     detail: str
 
 
+def unit(results: Results) -> str:
+    """Return the unit of the target for an axis label; with the cohort's scale where that is known."""
+    scale = str(results.metrics.get("expression_scale") or "")
+    if scale in ("log2", "normalised"):
+        return {"log": f"{scale} expression"}.get(results.target or "", f"residual {scale} expression")
+    return _UNITS.get(results.target or "", "unit not stated").replace("x + 1", _SCALES.get(scale, "x + 1"))
+
+
 def checks(results: Results) -> tuple[list[Check], str, list[Missing]]:
     """Return the checks (failures first), a sentence that sums them up, and what is missing."""
     found = [
         Check(
             status=str(value.get("status")),
             css=str(value.get("status")).replace(" ", ""),
-            name=clean(str(value.get("name"))),
+            name=clean(str(value.get("name")).replace("_", " ")),
             detail=clean(str(value.get("detail") or "")),
         )
         for value in results.metrics.get("checks") or []
@@ -50,10 +58,16 @@ def checks(results: Results) -> tuple[list[Check], str, list[Missing]]:
     words = join_words([f"{n} {named[status]}" for status, n in numbers if n])
     sentence = f"Of {counted(len(found), 'check')}: {words}."
     if any(c.status == "fail" for c in found):
-        sentence += " With a failed leak check, the numbers on this page cannot be taken as held-out performance."
+        sentence += (
+            " With a failed leak check, the numbers on this page cannot be taken as held-out performance."
+        )
     missing = []
     if any(c.status == "not run" for c in found):
-        missing.append(Missing("A check that was not run needs the cohort or the split. To run all:", _with_cohort(results)))
+        missing.append(
+            Missing(
+                "A check that was not run needs the cohort or the split. To run all:", _with_cohort(results)
+            )
+        )
     return found, sentence, missing
 
 
@@ -72,21 +86,28 @@ def split_section(
             TableRow(clean(name), (Cell(count(size.get("genes"))), Cell(count(size.get("individuals")))))
             for name, size in sizes.items()
         )
-        columns = (Column("cell"), Column("genes"), Column("people"))
-        table = Table("What the predictions table says of its sides", columns, rows) if rows else None
-        notice = Missing("No split was given, so who was on which side cannot be shown. To show it:", _with_cohort(results))
-        return table, [], None, [notice]
+        head = (Column("cell"), Column("genes"), Column("people"))
+        said = (
+            Table("What the predictions table says of its sides", head, rows, css="compact") if rows else None
+        )
+        notice = Missing(
+            "No split was given, so who was on which side cannot be shown. To show it:", _with_cohort(results)
+        )
+        return said, [], None, [notice]
 
     def size(key: str) -> int:
         return len(split.get(key) or ())
 
     rows = (
         TableRow("people", tuple(Cell(count(size(k))) for k in ("train", "validation", "test"))),
-        TableRow("genes seen", (Cell(count(size("seen"))), Cell(count(size("reference_validation"))), Cell(count(size("seen"))))),
+        TableRow(
+            "genes seen",
+            (Cell(count(size("seen"))), Cell(count(size("reference_validation"))), Cell(count(size("seen")))),
+        ),
         TableRow("genes unseen", (Cell(MISSING), Cell(MISSING), Cell(count(size("unseen"))))),
     )
     columns = (Column(""), Column("training"), Column("validation"), Column("test"))
-    table = Table("People and genes on each side", columns, rows)
+    table = Table("People and genes on each side", columns, rows, css="compact")
     excluded: Mapping[str, str] = split.get("excluded_genes") or {}
     pairs = [
         ("preset", clean(str(split.get("preset") or MISSING))),
@@ -105,8 +126,8 @@ def split_section(
     left_out = None
     if excluded:
         body = tuple(TableRow(clean(gene), (Cell(clean(why)),)) for gene, why in excluded.items())
-        head = (Column("gene"), Column("why it is in neither set", css="text wrap"))
-        left_out = Table(f"{counted(len(excluded), 'gene')} in neither set", head, body)
+        named = (Column("gene"), Column("why it is in neither set", css="text wrap"))
+        left_out = Table(f"{counted(len(excluded), 'gene')} in neither set", named, body)
     return table, pairs, left_out, []
 
 
@@ -121,9 +142,13 @@ def facts(results: Results) -> list[tuple[str, str]]:
         ("split digest", clean(str(data.get("split_digest") or "not stated"))),
         (
             "predictions",
-            f"{count(data.get('rows'))} rows, {count(data.get('genes'))} genes, {count(data.get('individuals'))} people",
+            f"{count(data.get('rows'))} rows, {count(data.get('genes'))} genes, "
+            f"{count(data.get('individuals'))} people",
         ),
-        ("not measured", f"{count(data.get('rows_without_observed'))} rows have no measurement and are not judged"),
+        (
+            "not measured",
+            f"{count(data.get('rows_without_observed'))} rows have no measurement and are not judged",
+        ),
         ("validation people", f"{count(data.get('validation_individuals'))}, in no result"),
         ("seeds and draws", join_words(_replicates(results)) or MISSING),
     ]
@@ -145,10 +170,22 @@ def _replicates(results: Results) -> Sequence[str]:
 
 
 def commands(results: Results, runs: Sequence[str]) -> str:
-    """Return the commands that make the page again, with the names of the files that were used."""
+    """Return the commands that make the page again; in capitals what the evaluation does not know."""
+    linear = dict.fromkeys(clean(row.model) for row in results.rows if row.role == "baseline")
+    target, window = results.target or "TARGET", results.metrics.get("window") or "BP"
+    lines = []
+    if linear:
+        lines.append(
+            f"glm2x baseline COHORT --split split.json --models {','.join(linear)} --target {target} "
+            f"--window {window} --out BASELINES.parquet"
+        )
+    for name in map(clean, runs):
+        lines += [
+            f"glm2x train {name}/config.yml",
+            f"glm2x predict {name}/checkpoint --cohort COHORT --out MODEL.parquet",
+        ]
     files = [clean(str(f.get("name"))) for f in results.data.get("files") or []] or ["PREDICTIONS..."]
     split = " --split split.json" if results.split is not None else ""
-    lines = [f"# {clean(name)}/config.yml is the resolved configuration of that run\nglm2x train {clean(name)}/config.yml" for name in runs]
-    lines.append(f"glm2x evaluate {' '.join(files)}{split} --out DIR")
+    lines.append(f"glm2x evaluate {' '.join(files)} --cohort COHORT{split} --out DIR")
     lines.append("glm2x report DIR" + "".join(f" --run {clean(name)}" for name in runs))
     return "\n".join(lines)

@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from glm2x.report.comparison import Comparison
 from glm2x.report.format import clean, count, interval, is_number, number, p_value, percent
 from glm2x.report.parts import Cell, Column, Table, TableRow
-from glm2x.report.results import Comparison, Results, cell_words
+from glm2x.report.results import Results, cell_words
 from glm2x.report.roles import Row
 
 _COLUMNS = (
     Column("row"),
     Column("genes"),
     Column("people"),
-    Column("mean r", help="Pearson r across people, mean over genes; a null prediction counts as 0"),
+    Column(
+        "mean\N{NO-BREAK SPACE}r",
+        help="Pearson r across people, mean over genes; a null prediction counts as 0",
+    ),
     Column("95 % CI", help="two-way: genes by block, people by family"),
-    Column("median r"),
-    Column("mean ρ", help="Spearman"),
-    Column("mean R²", help="against the gene's mean over training people"),
+    Column("median\N{NO-BREAK SPACE}r"),
+    Column("mean\N{NO-BREAK SPACE}ρ", help="Spearman"),
+    Column("mean\N{NO-BREAK SPACE}R²", help="against the gene's mean over training people"),
     Column("r > 0.1, signif.", help="share of genes with r > 0.1 at 5 % FDR (Benjamini-Hochberg)"),
     Column("r < 0, signif.", help="share of genes predicted in the wrong direction at 5 % FDR"),
     Column("null", help="share of genes whose prediction is the same for everybody"),
     Column("mean r, non-null", help="over the genes with a prediction that is not null"),
+)
+
+
+_DIFFERENCES = (
+    Column("row"),
+    Column("difference of mean r"),
+    Column("95 % CI"),
+    Column("p"),
+    Column("verdict", css="text"),
+    Column("smallest that would show", help="80 % power at a two-sided 5 %"),
+    Column("genes better", help="Williams test, 5 % FDR"),
+    Column("genes worse", help="Williams test, 5 % FDR"),
+    Column("genes"),
 )
 
 
@@ -99,7 +116,7 @@ def control_table(results: Results) -> Table | None:
         Column("p", help="one-sided: mean r is no larger than with people permuted"),
     )
     caption = "Control: the same predictions with the test people permuted"
-    return Table(caption, columns, tuple(body)) if body else None
+    return Table(caption, columns, tuple(body), css="compact") if body else None
 
 
 def seed_words(results: Results) -> str:
@@ -121,35 +138,38 @@ def _number(values: Mapping[str, Any], key: str) -> float | None:
     return float(found) if is_number(found) else None
 
 
-def comparison_table(comparisons: Sequence[Comparison], rows: Sequence[Row]) -> Table | None:
-    """Return the paired differences of mean r, or None when there are none."""
-    looks = {row.label: row.look for row in rows}
-    body = [
-        TableRow(
-            clean(c.a),
-            (
-                Cell(clean(c.b)),
-                Cell(number(c.difference, signed=True)),
-                Cell(interval(None if c.low is None or c.high is None else (c.low, c.high))),
-                Cell(p_value(c.p)),
-                Cell(number(c.smallest)),
-                Cell(percent(c.share_a_better)),
-                Cell(percent(c.share_b_better)),
-                Cell(count(c.genes)),
-            ),
-            look=looks.get(c.a),
-        )
-        for c in comparisons
-    ]
-    columns = (
-        Column("row"),
-        Column("minus", css="text"),
-        Column("difference of mean r"),
-        Column("95 % CI"),
-        Column("p"),
-        Column("smallest that would show", help="80 % power at a two-sided 5 %"),
-        Column("genes better", help="Williams test, 5 % FDR"),
-        Column("genes worse", help="Williams test, 5 % FDR"),
-        Column("genes"),
+def comparison_tables(results: Results, follow: Row | None) -> tuple[Table | None, Table | None]:
+    """Return the paired differences of the followed row in the main cell, and those of the other rows."""
+    order = {row.label: i for i, row in enumerate(results.rows)}
+    looks = {row.label: row.look for row in results.rows}
+    found = sorted(
+        (c for c in results.comparisons if c.cell == results.main_cell),
+        key=lambda c: (order.get(c.a, len(order)), order.get(c.b, len(order))),
     )
-    return Table("Paired differences, same genes and people", columns, tuple(body)) if body else None
+    chosen = {True: [c for c in found if follow and c.a == follow.label]}
+    chosen[False] = [c for c in found if c not in chosen[True]]
+    tables: list[Table | None] = []
+    for main in (True, False):
+        rows: list[TableRow] = []
+        for a in dict.fromkeys(c.a for c in chosen[main]):
+            rows.append(TableRow(f"{clean(a)} minus", group=True))
+            rows += [
+                TableRow(clean(c.b), _difference(c), look=looks.get(c.b)) for c in chosen[main] if c.a == a
+            ]
+        caption = "Paired differences of mean r, on the same genes and people"
+        tables.append(Table(caption, _DIFFERENCES, tuple(rows)) if rows else None)
+    return tables[0], tables[1]
+
+
+def _difference(c: Comparison) -> tuple[Cell, ...]:
+    verdict = {"better": "better", "worse": "worse", "untold": "cannot tell"}[c.kind]
+    return (
+        Cell(number(c.difference, signed=True)),
+        Cell(interval((c.low, c.high))),
+        Cell(p_value(c.p)),
+        Cell(verdict),
+        Cell(number(c.smallest)),
+        Cell(percent(c.share_a_better)),
+        Cell(percent(c.share_b_better)),
+        Cell(count(c.genes)),
+    )

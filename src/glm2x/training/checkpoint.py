@@ -3,6 +3,7 @@
 ======================== ====================================================================
 ``model.safetensors``     weights and buffers
 ``config.yml``            the complete, resolved configuration
+``split.json``            the split that it was trained with
 ``state.json``            format version, where training stood, metadata, SHA-256 of the others,
                           the structure of the optimiser's state
 ``optimizer.safetensors`` the optimiser's tensors; only where training goes on (`last`)
@@ -24,13 +25,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from glm2x.cohort.split import Split
 from glm2x.config import TrainConfig, dump_config, parse_config
 from glm2x.errors import DataError, UsageError
 from glm2x.files import read_json, require_file, sha256, write_aside, write_json
 
 FORMAT = "glm2x checkpoint"
 FORMAT_VERSION = 1
-MODEL, CONFIG, STATE, OPTIMIZER = "model.safetensors", "config.yml", "state.json", "optimizer.safetensors"
+MODEL, OPTIMIZER = "model.safetensors", "optimizer.safetensors"
+CONFIG, SPLIT, STATE = "config.yml", "split.json", "state.json"
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,11 @@ class Checkpoint:
     state: State
     metadata: Metadata
     optimizer: dict[str, Any] | None
+
+    @property
+    def split(self) -> Path:
+        """The file of the split that the model was trained with."""
+        return self.folder / SPLIT
 
     def load_into(self, model: nn.Module) -> None:
         """Copy the weights into `model`.
@@ -121,6 +129,7 @@ def save_checkpoint(
     folder: Path,
     model: nn.Module,
     config: TrainConfig,
+    split: Split,
     state: State,
     metadata: Metadata,
     optimizer: Optimizer | None = None,
@@ -130,6 +139,7 @@ def save_checkpoint(
         aside.mkdir()
         _write_tensors(aside / MODEL, model.state_dict())
         (aside / CONFIG).write_text(dump_config(config))
+        split.save(aside / SPLIT)
         structure = None
         if optimizer is not None:
             tensors, structure = _take_apart(optimizer)
@@ -221,7 +231,7 @@ def _read_state(folder: Path) -> dict[str, Any]:
             do="use the glm2x that wrote it (metadata.glm2x_version in state.json), or train again",
         )
     files = content.get("files")
-    if not isinstance(files, dict) or MODEL not in files or "optimizer" not in content:
+    if not isinstance(files, dict) or not {MODEL, SPLIT} <= files.keys() or "optimizer" not in content:
         raise _damaged(folder / STATE, "keys are missing", "files and optimizer")
     return content
 

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.optim import Adam, AdamW, Optimizer
 
+from glm2x.cohort.split import Split
 from glm2x.config import TrainConfig, TrainingConfig
 from glm2x.errors import DataError
 from glm2x.training.batches import Batcher, HaplotypeSource, plan
@@ -43,6 +44,7 @@ class PhaseRun:
     run: RunFolder
     metadata: Metadata
     columns: tuple[int, ...]
+    split: Split
 
 
 def train_phase(
@@ -73,7 +75,7 @@ def train_phase(
     Raises
     ------
     DataError
-        The loss is no longer a finite number.
+        The training or validation loss is no longer a finite number.
     """
     phase = work.phase
     optimizer = make_optimizer(work.config.training, phase, model)
@@ -95,6 +97,8 @@ def train_phase(
             state = replace(state, epoch=epoch + 1, step=state.step + steps)
             torch.manual_seed(stream(seed, phase.name, epoch, "validation"))
             judged, pearson = _validate(work, module, fabric.device)
+            if judged is not None:
+                _require_finite(judged, "validation", f"{phase.name} phase, epoch {epoch + 1}")
             is_best = judged is not None and (state.best is None or judged < state.best)
             if is_best:
                 state = replace(state, best=judged, best_epoch=state.epoch)
@@ -160,18 +164,24 @@ def _train_epoch(
         predicted = module(batch.inputs, batch.index).float()
         loss = phase.loss(predicted, batch.observed, batch.gene, batch.gene_sd)
         value = float(loss.detach())
-        if not math.isfinite(value):
-            raise DataError(
-                "the training loss is no longer a finite number",
-                where=f"{phase.name} phase, epoch {epoch + 1}, step {step + 1} of {len(order)}",
-                got=str(value),
-                do="lower training.learning_rate, or set training.precision: 32-true",
-            )
+        _require_finite(value, "training", f"{phase.name} phase, epoch {epoch + 1}, step {step + 1}")
         fabric.backward(loss)
+        if training.gradient_clip is not None:
+            fabric.clip_gradients(module, stepper, max_norm=training.gradient_clip)
         stepper.step()
         total += value * len(rows)
         bar.advance(1)
     return total / len(work.data.train)
+
+
+def _require_finite(loss: float, kind: str, where: str) -> None:
+    if not math.isfinite(loss):
+        raise DataError(
+            f"the {kind} loss is no longer a finite number",
+            where=where,
+            got=str(loss),
+            do="lower training.learning_rate, or set training.precision: 32-true",
+        )
 
 
 def _validate(work: PhaseRun, module: nn.Module, device: torch.device) -> tuple[float | None, float | None]:
@@ -195,6 +205,6 @@ def _write(
 ) -> None:
     folder = work.run.phase(work.phase.name)
     if is_best:
-        save_checkpoint(folder / "best", model, work.config, state, work.metadata)
+        save_checkpoint(folder / "best", model, work.config, work.split, state, work.metadata)
     work.run.add_history(line)
-    save_checkpoint(folder / "last", model, work.config, state, work.metadata, optimizer)
+    save_checkpoint(folder / "last", model, work.config, work.split, state, work.metadata, optimizer)

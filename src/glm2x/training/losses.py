@@ -23,6 +23,7 @@ class Loss:
     kind: Kind = "smooth-l1"
     pairwise: Pairwise = "none"
     alpha: float = 0.0
+    mean_weight: float = 1.0
 
     def __call__(self, predicted: Tensor, observed: Tensor, gene: Tensor, gene_sd: Tensor) -> Tensor:
         """Return the scalar loss.
@@ -42,7 +43,7 @@ class Loss:
         if self.kind == "smooth-l1":
             base = smooth_l1(predicted, observed)
         else:
-            base = mean_difference(predicted, observed, gene, gene_sd)
+            base = mean_difference(predicted, observed, gene, gene_sd, self.mean_weight)
         if self.pairwise == "none":
             return base
         if self.pairwise == "published":
@@ -73,14 +74,16 @@ def pairwise_within_genes(predicted: Tensor, observed: Tensor, gene: Tensor) -> 
     return _pair_mean(_differences(predicted), _differences(observed), pair)
 
 
-def mean_difference(predicted: Tensor, observed: Tensor, gene: Tensor, gene_sd: Tensor) -> Tensor:
-    """Return the mean over the batch's genes of (mean error)^2 + mean squared error of differences / SD^2.
+def mean_difference(
+    predicted: Tensor, observed: Tensor, gene: Tensor, gene_sd: Tensor, mean_weight: float = 1.0
+) -> Tensor:
+    """Return the mean over genes of mean_weight * (mean error)^2 + mean squared error of differences / SD^2.
 
     With e = p - y over the batch's people of one gene, the first part is mean(e)^2 and the second
-    mean((e - mean(e))^2) / SD^2: unscaled, they add up to the mean squared error. Dividing the
-    second by the gene's variance over training people makes every gene's differences between
-    people count alike, whatever the gene's range. One person a gene has no difference, and the
-    loss is the squared error (so in a reference phase).
+    mean((e - mean(e))^2) / SD^2: with weight 1 and unscaled, they add up to the mean squared error.
+    Dividing the second by the gene's variance over training people makes every gene's differences
+    between people count alike, whatever the gene's range. One person a gene has no difference, and
+    the loss is the weighted squared error.
     """
     _, group, count = torch.unique(gene, return_inverse=True, return_counts=True)
     member = functional.one_hot(group, len(count)).to(predicted.dtype)  # [P, genes]
@@ -88,7 +91,7 @@ def mean_difference(predicted: Tensor, observed: Tensor, gene: Tensor, gene_sd: 
     error = predicted - observed
     mean = error @ share
     scaled = (error - mean[group]) / gene_sd
-    each: Tensor = mean.square() + scaled.square() @ share
+    each: Tensor = mean_weight * mean.square() + scaled.square() @ share
     return each.mean()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -139,8 +140,9 @@ def _train_phases(
             genes=tuple(samples.genes[samples.gene[rows[0]]] for rows in samples.by_gene()),
         )
         columns = COLUMNS[config.haplotypes]
-        work = PhaseRun(phase, data[phase.name], config, source, run, metadata, columns)
-        train_phase(work, fabric, model, last, progress, _log(config, run, phase, last))
+        work = PhaseRun(phase, data[phase.name], config, source, run, metadata, columns, split)
+        with _log(config, run, phase, last) as log:
+            train_phase(work, fabric, model, last, progress, log)
     copy_for_prediction(run.result(todo[-1].name), run.checkpoint, run.history)
     seconds = sum(epoch["seconds"] for epoch in run.read_history())
     run.record(**_facts(model, fabric), seconds=round(seconds, 3), done=True)
@@ -173,9 +175,11 @@ def _start_from(config: TrainConfig, model: ExpressionModel) -> None:
     checkpoint.load_into(model)
 
 
-def _log(config: TrainConfig, run: RunFolder, phase: Phase, last: Checkpoint | None) -> Log:
+def _log(
+    config: TrainConfig, run: RunFolder, phase: Phase, last: Checkpoint | None
+) -> AbstractContextManager[Log]:
     if not config.training.tensorboard:
-        return lambda line: None
+        return nullcontext(lambda line: None)
     return event_log(run.path / "tensorboard" / phase.name, last.state.epoch + 1 if last else 1)
 
 

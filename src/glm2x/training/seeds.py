@@ -23,9 +23,13 @@ def reproducible(device_type: str) -> Iterator[None]:
     dropout, but not equal bits.
     """
     deterministic = torch.are_deterministic_algorithms_enabled()
+    fills = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     with torch.random.fork_rng():
         torch.use_deterministic_algorithms(deterministic or device_type == "cpu")
+        # filling memory that is about to be written costs time and changes no result
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         try:
             yield
         finally:
             torch.use_deterministic_algorithms(deterministic)
+            torch.utils.deterministic.fill_uninitialized_memory = fills  # type: ignore[attr-defined]

@@ -56,6 +56,7 @@ def phases(config: TrainConfig) -> tuple[Phase, ...]:
 def _reference(config: TrainConfig) -> Phase:
     """Return the reference phase: the loss has no pairwise term, since a gene has one sample.
 
+    Of `mean-difference` the mean is then all there is: the squared error, whatever `mean_weight`.
     Where ``training.reference`` leaves a value null it is the personal phase's; a batch size that
     is null there too (all people of a gene) becomes the published 8 genes.
     """
@@ -84,5 +85,5 @@ def _personal(config: TrainConfig, start: Literal["scratch", "previous"]) -> Pha
         batch_size=training.batch_size,
         learning_rate=training.learning_rate,
         sampler=training.sampler,
-        loss=Loss(kind=loss.kind, pairwise=loss.pairwise, alpha=loss.alpha),
+        loss=Loss(loss.kind, loss.pairwise, loss.alpha, loss.mean_weight),
     )

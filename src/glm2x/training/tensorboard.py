@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from glm2x.errors import UsageError
 
 
-def event_log(folder: Path, first_epoch: int) -> Callable[[dict[str, Any]], None]:
-    """Return what writes one epoch's line of the history to event files in `folder`.
+@contextmanager
+def event_log(folder: Path, first_epoch: int) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Give what writes one epoch's line of the history to event files in `folder`.
 
     Parameters
     ----------
@@ -42,4 +44,7 @@ def event_log(folder: Path, first_epoch: int) -> Callable[[dict[str, Any]], None
                 writer.add_scalar(name, line[name], line["epoch"])
         writer.flush()
 
-    return log
+    try:
+        yield log
+    finally:
+        writer.close()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from matplotlib.ticker import MaxNLocator
+
 from glm2x.report.figures.style import INK, MUTED, Picture, new_axes, style, to_picture
 
 # Train and validation are told apart by dash and by place as well as by colour.
@@ -30,7 +32,7 @@ def loss_curves(
         The epoch whose weights were kept, one of `epochs`; None when not known.
     """
     with style():
-        figure, axes = new_axes(470, 290)
+        figure, axes = new_axes(420, 270)
         for values, colour, dash, label in (
             (train, _TRAIN, "--", "training"),
             (validation, _VALIDATION, "-", "validation"),
@@ -53,10 +55,19 @@ def loss_curves(
             axes.axvline(chosen, color=MUTED, linewidth=0.9, dashes=(3, 3))
             value = dict(zip(epochs, validation, strict=True)).get(chosen)
             if value is not None and math.isfinite(value):
-                axes.plot([chosen], [value], marker="o", markersize=9, mfc="none", mec=INK, mew=1.4, label="chosen epoch")
+                axes.plot(
+                    [chosen],
+                    [value],
+                    marker="o",
+                    markersize=9,
+                    mfc="none",
+                    mec=INK,
+                    mew=1.4,
+                    label="chosen epoch",
+                )
         axes.set_xlabel("epoch")
         axes.set_ylabel("loss")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
         axes.margins(y=0.12)
         axes.grid(axis="y")
         if axes.get_legend_handles_labels()[0]:

@@ -24,11 +24,13 @@ class ForestRow:
 def forest(rows: Sequence[ForestRow], *, name: str, alt: str) -> Picture:
     """Draw one line a row, in the order given (first on top), with zero marked and the mean printed."""
     with style():
-        figure, axes = new_axes(470, max(150, 62 + 27 * len(rows)))
+        figure, axes = new_axes(420, max(140, 58 + 26 * len(rows)))
         axes.axvline(0, color=MUTED, linewidth=0.9, dashes=(3, 3))
         for y, row in enumerate(rows):
             if row.low is not None and row.high is not None:
-                axes.plot([row.low, row.high], [y, y], color=row.look.colour, linewidth=1.8, solid_capstyle="butt")
+                axes.plot(
+                    [row.low, row.high], [y, y], color=row.look.colour, linewidth=1.8, solid_capstyle="butt"
+                )
             axes.plot(
                 [row.mean],
                 [y],

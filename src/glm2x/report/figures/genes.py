@@ -60,7 +60,7 @@ def gene_scatter(
         [genes] True where either prediction is null; drawn as an open marker.
     """
     with style():
-        figure, axes = new_axes(470, 440)
+        figure, axes = new_axes(420, 400)
         low = float(min(x.min(), y.min(), 0.0))
         high = float(max(x.max(), y.max(), 0.0))
         pad = 0.07 * max(high - low, 0.1)
@@ -119,4 +119,5 @@ def _label(
             va="center",
             fontsize=9.5,
             color=INK,
+            gid="halo",  # the page draws these with an outline in its own ground colour
         )

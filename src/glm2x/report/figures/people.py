@@ -46,7 +46,7 @@ def observed_panel(
         Length of both axes in that unit; the panel is centred on its own observed values.
     """
     with style():
-        figure, axes = new_axes(300, 300)
+        figure, axes = new_axes(240, 250)
         middle = float(observed.min() + observed.max()) / 2
         limits = (middle - span / 2, middle + span / 2)
         axes.plot(limits, limits, color=MUTED, linewidth=0.9)
@@ -54,10 +54,10 @@ def observed_panel(
         axes.scatter(
             observed,
             predicted,
-            s=22 if not raster else 5,
+            s=16 if not raster else 5,
             marker=look.marker,
             color=look.colour,
-            alpha=0.6,
+            alpha=0.7,
             linewidths=0,
             rasterized=raster,
         )

@@ -30,7 +30,7 @@ _VARIABLES = {INK: "--ink", MUTED: "--muted", RULE: "--rule", PAPER: "--paper"}
 MANY_POINTS = 1500
 """Above this many points a cloud is drawn as a picture inside the SVG, so that the page stays light."""
 
-_RC: dict[str, Any] = {
+_RC: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "glm2x",
     "text.parse_math": False,
@@ -114,6 +114,7 @@ def to_picture(figure: Figure, *, name: str, alt: str) -> Picture:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<style type=\"text/css\">.*?</style>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<g id="halo">', '<g class="halo">', svg)
     svg = re.sub(r'<g id="[^"]+">', "<g>", svg)
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
     svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", svg)
@@ -127,7 +128,7 @@ def to_picture(figure: Figure, *, name: str, alt: str) -> Picture:
     width = round(float(box.group(1).split()[2]))
     opening = (
         f'<svg role="img" aria-label="{escape(clean_alt(alt))}" viewBox="{box.group(1)}" '
-        f'style="max-width: {width}px" xmlns:xlink="http://www.w3.org/1999/xlink">'
+        f'style="max-width: {round(1.15 * width)}px" xmlns:xlink="http://www.w3.org/1999/xlink">'
     )
     svg = re.sub(r"<svg\b[^>]*>", lambda _: opening, svg, count=1)
     return Picture(svg=svg.strip(), width=width)

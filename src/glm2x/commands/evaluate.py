@@ -1,0 +1,88 @@
+"""`glm2x evaluate`: any predictions, ours or a stranger's, measured, compared and checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from glm2x.console import say
+
+MAIN_CELL = "seen_gene/new_individual"
+
+
+def evaluate(
+    *predictions: Path,
+    out: Path,
+    cohort: Path | None = None,
+    split: Path | None = None,
+    force: bool = False,
+) -> None:
+    """Measure and compare predictions; exit code 3 when a leak check fails.
+
+    Parameters
+    ----------
+    predictions
+        Tables: .parquet of glm2x, or .csv with the columns gene, individual, predicted, observed, model.
+    out
+        The folder to write: metrics.json, per_gene.parquet, comparisons.parquet.
+    cohort
+        Adds populations, positions of genes, and the checks that need them.
+    split
+        Adds sides, and the checks that need them.
+    force
+        Replace what is there.
+    """
+    from glm2x.cohort.cohort import Cohort
+    from glm2x.cohort.split import Split
+    from glm2x.errors import UsageError
+    from glm2x.evaluation.evaluate import evaluate as measure
+    from glm2x.predictions import read_predictions
+
+    if not predictions:
+        raise UsageError("no table of predictions was given", wanted="one or more .parquet or .csv files")
+    result = measure(
+        read_predictions(predictions),
+        out,
+        cohort=Cohort.open(cohort) if cohort else None,
+        split=Split.load(split) if split else None,
+        force=force,
+    )
+    _show(result.metrics)
+    say(f"written to {out}")
+    result.raise_leaks()
+
+
+def _show(metrics: dict[str, Any]) -> None:
+    """Print the main cell as a table, and every check that did not pass."""
+    from rich.console import Console
+    from rich.table import Table
+
+    cells = metrics["cells"]
+    name = MAIN_CELL if MAIN_CELL in cells else next(iter(cells))
+    table = Table(title=f"{name}, target {metrics['target'] or 'unknown'}: r across people, by gene")
+    for heading in ("model", "genes", "people", "mean r", "95 % CI", "median r", "significant", "null"):
+        table.add_column(heading, justify="left" if heading == "model" else "right", no_wrap=True)
+    for label, row in cells[name].items():
+        interval = row["ci95_mean_pearson"]
+        table.add_row(
+            label,
+            str(row["genes"]),
+            str(row["individuals"]),
+            _number(row["mean_pearson"]),
+            f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else "",
+            _number(row["median_pearson"]),
+            _share(row["share_significant"]),
+            _share(row["null_share"]),
+        )
+    Console(soft_wrap=True).print(table, markup=False)
+    for check in metrics["checks"]:
+        if check["status"] != "pass":
+            say(f"  {check['status']}: {check['name']}: {check['detail']}")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.0f} %"

@@ -1,0 +1,191 @@
+"""What an evaluation writes: the content of `metrics.json` and of the tables beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from glm2x import __version__
+from glm2x.cohort.cohort import Cohort
+from glm2x.cohort.split import Split
+from glm2x.evaluation.checks import Check
+from glm2x.evaluation.comparisons import Comparison
+from glm2x.evaluation.controls import Permuted
+from glm2x.evaluation.notes import make_notes
+from glm2x.evaluation.tables import Cell, RowKey
+from glm2x.evaluation.uncertainty import Draws
+from glm2x.genome.genes import Gene, unversioned
+from glm2x.predictions import Predictions
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What one cell came to; by label where it is a mapping."""
+
+    cell: Cell
+    summary: dict[str, dict[str, Any]]
+    per_gene: list[pl.DataFrame]
+    comparisons: list[Comparison]
+    permuted: dict[str, Permuted]
+    draws: Draws
+
+
+def metrics_content(
+    predictions: Predictions,
+    labels: dict[RowKey, str],
+    results: Sequence[CellResult],
+    checks: Sequence[Check],
+    cohort: Cohort | None,
+    split: Split | None,
+) -> dict[str, Any]:
+    """Return the content of `metrics.json`; `labels` are in the order of the report's rows."""
+    frame, metadata = predictions.frame, predictions.metadata
+    comparisons = [_comparison_block(result.cell, c) for result in results for c in result.comparisons]
+    people = people_column(cohort, "population")
+    named = [people[name] for name in frame["individual"].unique().sort() if name in people]
+    validation = frame.filter(pl.col("individual_split") == "validation")["individual"].n_unique()
+    value = {
+        "format_version": FORMAT_VERSION,
+        "glm2x_version": __version__,
+        "target": metadata.target,
+        "window": metadata.window,
+        "transductive": any(c.name == "transductive_target" and c.status == "warn" for c in checks),
+        "data": {
+            "rows": frame.height,
+            "genes": frame["gene"].n_unique(),
+            "individuals": frame["individual"].n_unique(),
+            "rows_without_observed": frame["observed"].null_count(),
+            "validation_individuals": validation,
+            "cells": {result.cell.name: _cell_block(result) for result in results},
+            "files": [{"name": Path(name).name, **asdict(said)} for name, said in predictions.sources],
+            "ignored_columns": list(predictions.ignored_columns),
+            "cohort_digest": cohort.digest if cohort else metadata.cohort_digest,
+            "split_digest": split.digest if split else metadata.split_digest,
+            "split_preset": split.preset if split else None,
+            "populations": {name: named.count(name) for name in sorted(set(named))} or None,
+        },
+        "rows": [{"label": label, **asdict(key)} for key, label in labels.items()],
+        "cells": {result.cell.name: result.summary for result in results},
+        "comparisons": comparisons,
+        "controls": {
+            result.cell.name: {label: _control_block(control) for label, control in result.permuted.items()}
+            for result in results
+        },
+        "checks": [asdict(check) for check in checks],
+        "notes": make_notes(predictions, [(r.cell, r.draws) for r in results], comparisons, cohort, split),
+    }
+    found: dict[str, Any] = _json(value)
+    return found
+
+
+def _cell_block(result: CellResult) -> dict[str, int]:
+    return {
+        "genes": len(result.cell.genes),
+        "individuals": len(result.cell.individuals),
+        "gene_blocks": result.draws.block_count,
+        "families": result.draws.family_count,
+    }
+
+
+def _comparison_block(cell: Cell, found: Comparison) -> dict[str, Any]:
+    return {
+        "a": found.a,
+        "b": found.b,
+        "cell": cell.name,
+        "difference": found.interval.mean,
+        "ci95": list(found.interval.ci95),
+        "p": found.interval.p,
+        "se": found.interval.se,
+        "genes": int(found.genes.sum()),
+        "individuals": found.people,
+        "share_a_better": found.share_better(1),
+        "share_b_better": found.share_better(-1),
+        "smallest_difference": found.interval.smallest_difference,
+    }
+
+
+def _control_block(control: Permuted) -> dict[str, Any]:
+    return {
+        "permutations": control.permutations,
+        "permuted_mean_pearson": control.mean,
+        "permuted_sd": control.sd,
+        "permutation_p": control.p,
+    }
+
+
+def comparison_table(results: Sequence[CellResult]) -> pl.DataFrame:
+    """Return `comparisons.parquet`: one row a cell, pair and gene."""
+    frames = [_comparison_frame(result.cell, c) for result in results for c in result.comparisons]
+    return pl.concat([_no_comparisons(), *frames])
+
+
+def _comparison_frame(cell: Cell, found: Comparison) -> pl.DataFrame:
+    columns = {
+        "gene": pl.Series(cell.genes, dtype=pl.String),
+        "individuals": found.individuals,
+        "pearson_a": found.pearson_a,
+        "pearson_b": found.pearson_b,
+        "pearson_ab": found.pearson_ab,
+        "difference": found.pearson_a - found.pearson_b,
+        "t": found.t,
+        "p": found.p,
+        "fdr": found.fdr,
+    }
+    frame = (
+        pl.DataFrame(columns).filter(pl.Series(found.genes)).with_columns(pl.col(pl.Float64).fill_nan(None))
+    )
+    names = (
+        pl.lit(value).alias(name) for name, value in (("cell", cell.name), ("a", found.a), ("b", found.b))
+    )
+    return frame.select(*names, pl.all())
+
+
+def _no_comparisons() -> pl.DataFrame:
+    numbers = ("pearson_a", "pearson_b", "pearson_ab", "difference", "t", "p", "fdr")
+    schema: dict[str, Any] = dict.fromkeys(("cell", "a", "b", "gene"), pl.String)
+    return pl.DataFrame(schema=schema | {"individuals": pl.Int64} | dict.fromkeys(numbers, pl.Float64))
+
+
+def with_positions(per_gene: pl.DataFrame, cohort: Cohort | None) -> pl.DataFrame:
+    """Add contig and TSS (0-based) after the gene; null without a cohort."""
+    by_name = places(cohort)
+    found = [by_name.get(unversioned(gene)) for gene in per_gene["gene"]]
+    contig = pl.Series("contig", [place.contig if place else None for place in found], dtype=pl.String)
+    tss = pl.Series("tss", [place.tss if place else None for place in found], dtype=pl.Int64)
+    at = per_gene.columns.index("gene") + 1
+    return per_gene.insert_column(at, contig).insert_column(at + 1, tss)
+
+
+def _json(value: Any) -> Any:
+    """Return a value as JSON has it: NaN and infinities are null, and so is a pair of which one is."""
+    if isinstance(value, dict):
+        return {str(key): _json(item) for key, item in value.items()}
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, list):
+        items = [_json(item) for item in value]
+        undefined = items and all(item is None for item in items) and all(isinstance(i, float) for i in value)
+        return None if undefined else items
+    return value
+
+
+def places(cohort: Cohort | None) -> dict[str, Gene]:
+    """Return the cohort's genes by identifier without version; none without a cohort."""
+    return {} if cohort is None else {unversioned(gene.gene): gene for gene in cohort.genes}
+
+
+def people_column(cohort: Cohort | None, column: str) -> dict[str, str]:
+    """Return what a column of the people table says of each individual; nothing where there is none."""
+    if cohort is None or column not in cohort.people.columns:
+        return {}
+    return {
+        name: str(value)
+        for name, value in cohort.people.select("individual", column).drop_nulls().iter_rows()
+    }

@@ -1,0 +1,83 @@
+"""A trained model's predictions as the table that evaluation reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glm2x import __version__
+from glm2x.cohort.cohort import Cohort
+from glm2x.cohort.split import Split
+from glm2x.cohort.target import log_expression, make_target
+from glm2x.predictions import PredictionMetadata, Predictions, from_matrix
+from glm2x.training.checkpoint import Checkpoint, load_checkpoint
+from glm2x.training.predict import predict
+from glm2x.training.progress import Progress, silent
+
+
+def predictions_of(
+    folder: Path | str,
+    cohort: Cohort,
+    *,
+    split: Split | None = None,
+    genes: Sequence[str] | None = None,
+    individuals: Sequence[str] | None = None,
+    device: str = "auto",
+    progress: Progress = silent,
+) -> Predictions:
+    """Predict with a checkpoint and return the table, measurements beside where the cohort has them.
+
+    Parameters
+    ----------
+    folder
+        A checkpoint folder. One of a reference phase is a model of the strategy `reference`.
+    split
+        Whose sides the table states; by default the split that the model was trained with, which
+        lies in the checkpoint.
+    genes, individuals
+        Which, in this order; all of the cohort's by default. Genes may be named without versions.
+    """
+    checkpoint = load_checkpoint(folder)
+    config, metadata = checkpoint.config, checkpoint.metadata
+    sides = split or Split.load(checkpoint.split)
+    gene_rows = np.arange(len(cohort.genes)) if genes is None else cohort.gene_index(genes)
+    people = cohort.individuals if individuals is None else tuple(individuals)
+    chosen = tuple(cohort.gene_ids[row] for row in gene_rows)
+    predicted = predict(folder, cohort, chosen, people, device=device, progress=progress)
+    observed = _observed(checkpoint, cohort, sides)
+    frame = from_matrix(
+        model=config.backbone.name,
+        strategy="reference" if checkpoint.state.phase == "reference" else config.strategy,
+        genes=chosen,
+        individuals=people,
+        predicted=predicted,
+        observed=None if observed is None else observed[np.ix_(gene_rows, cohort.individual_index(people))],
+        gene_split=sides.gene_split,
+        individual_split=sides.individual_split,
+        seed=config.training.seed,
+        train_individuals=metadata.train_individuals,
+    )
+    return Predictions(
+        frame,
+        PredictionMetadata(
+            target=metadata.target,
+            window=metadata.window,
+            cohort_digest=cohort.digest,
+            split_digest=sides.digest,
+            glm2x_version=__version__,
+        ),
+    )
+
+
+def _observed(checkpoint: Checkpoint, cohort: Cohort, split: Split) -> NDArray[np.float64] | None:
+    """Return the target that the model was trained for, float64 [genes, individuals], where it is known.
+
+    In another cohort than the split's, the logarithm is the same for everybody; residuals are
+    relative to training people who may not be there, and are left out.
+    """
+    if split.cohort_digest == cohort.digest:
+        return make_target(cohort, split, checkpoint.config.target).values
+    return log_expression(cohort) if checkpoint.config.target == "log" else None

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from glm2x.errors import DataError, Glm2xError, LeakError, UsageError
+
+
+def test_a_message_says_what_where_got_wanted_and_what_to_do() -> None:
+    error = DataError("it is wrong", where="x.vcf", got="1", wanted="2", do="mend it")
+    assert str(error).splitlines() == [
+        "it is wrong",
+        "  where:  x.vcf",
+        "  got:    1",
+        "  wanted: 2",
+        "  do:     mend it",
+    ]
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    assert str(UsageError("it is wrong", do="mend it")) == "it is wrong\n  do:     mend it"
+
+
+def test_exit_codes() -> None:
+    assert [kind.exit_code for kind in (Glm2xError, DataError, UsageError, LeakError)] == [1, 1, 2, 3]

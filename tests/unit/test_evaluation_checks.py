@@ -1,0 +1,358 @@
+"""Each leak check: what passes, what warns, what fails, and what does not run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from glm2x.cohort.cohort import Cohort
+from glm2x.cohort.split import Split
+from glm2x.evaluation import relatives
+from glm2x.evaluation.checks import Check, run_checks
+from glm2x.evaluation.controls import Permuted
+from glm2x.evaluation.tables import make_cells, row_labels
+from glm2x.genome.genes import Gene
+from glm2x.genome.variants import PhasedVariants
+from glm2x.predictions import PredictionMetadata, Predictions, from_matrix
+
+PEOPLE = tuple(f"p{i:02d}" for i in range(24))
+TRAIN, VALIDATION, TEST = PEOPLE[:12], PEOPLE[12:14], PEOPLE[14:]
+GENES = (Gene("g1.4", "1", 10_000, "+"), Gene("g2", "1", 30_000, "-"), Gene("g3", "2", 10_000, "+"))
+EXPRESSION = np.random.default_rng(0).normal(5, 1, (3, 24))
+WINDOW = 20_000
+
+
+def make_cohort(
+    *,
+    people: dict[str, list[Any]] | None = None,
+    genotypes: np.ndarray | None = None,
+    covariates: bool = False,
+) -> Cohort:
+    """A cohort in memory; `genotypes` are bool [2 * people, variants] of contig 1."""
+    table = pl.DataFrame({"individual": PEOPLE} | (people or {}))
+    manifest = {"expression_scale": "log2", "files": {"a": {"sha256": "0"}}, "reference_contigs": []}
+    names = ("PC1",) if covariates else ()
+    values = np.random.default_rng(1).normal(size=(len(names), len(PEOPLE)))
+    cohort = Cohort(Path("cohort"), manifest, GENES, table, EXPRESSION, names, values)
+    for contig in ("1", "2"):
+        carried = (
+            genotypes
+            if genotypes is not None and contig == "1"
+            else np.zeros((2 * len(PEOPLE), 0), dtype=bool)
+        )
+        count = carried.shape[1]
+        codes = np.zeros(count, dtype=np.uint8)
+        bits = np.packbits(carried, axis=1)
+        cohort._variants[contig] = PhasedVariants(contig, np.arange(count), codes, codes + 1, bits)
+    return cohort
+
+
+def make_split(cohort: Cohort | None = None, **changes: Any) -> Split:
+    values: dict[str, Any] = {
+        "train": TRAIN,
+        "validation": VALIDATION,
+        "test": TEST,
+        "seen": ("g1.4", "g2"),
+        "unseen": ("g3",),
+        "reference_validation": (),
+        "preset": "random",
+        "seed": 0,
+        "cohort_digest": cohort.digest if cohort else "c",
+        "window": WINDOW,
+    }
+    return Split(**(values | changes))
+
+
+def make_table(
+    split: Split, model: str = "m", observed: np.ndarray = EXPRESSION, genes: slice = slice(None)
+) -> pl.DataFrame:
+    return from_matrix(
+        model=model,
+        genes=[gene.gene for gene in GENES[genes]],
+        individuals=PEOPLE,
+        predicted=EXPRESSION[genes] + np.random.default_rng(2).normal(size=EXPRESSION[genes].shape),
+        observed=observed[genes],
+        gene_split=split.gene_split,
+        individual_split=split.individual_split,
+        seed=0,
+    )
+
+
+def checks(
+    frame: pl.DataFrame,
+    *,
+    cohort: Cohort | None = None,
+    split: Split | None = None,
+    target: str | None = "log",
+    sources: tuple[PredictionMetadata, ...] = (),
+    permuted: Permuted | None = None,
+) -> dict[str, Check]:
+    predictions = Predictions(
+        frame,
+        PredictionMetadata(target=target),
+        tuple((f"{i}.parquet", said) for i, said in enumerate(sources)),
+    )
+    controls = {"seen_gene/new_individual": {"m": permuted}} if permuted else {}
+    found = run_checks(
+        predictions, make_cells(frame, row_labels(frame)), controls, cohort=cohort, split=split
+    )
+    return {check.name: check for check in found}
+
+
+def status(found: dict[str, Check]) -> dict[str, str]:
+    return {name: check.status for name, check in found.items()}
+
+
+def test_without_cohort_and_split_what_needs_them_does_not_run() -> None:
+    found = checks(make_table(make_split()))
+    assert status(found) == {
+        "people_on_two_sides": "pass",
+        "genes_on_two_sides": "pass",
+        "split_labels": "not run",
+        "relatives_across_sides": "not run",
+        "windows_overlap": "not run",
+        "reference_mismatch": "not run",
+        "observed_between_models": "pass",
+        "sample_order": "not run",
+        "same_genes_and_people": "pass",
+        "same_window": "not run",
+        "same_cohort": "not run",
+        "transductive_target": "pass",
+        "published_preset": "not run",
+        "permuted_people": "not run",
+    }
+    assert found["sample_order"].detail == "needs --cohort"
+    assert {name for name, check in found.items() if check.leak} == {
+        "people_on_two_sides",
+        "genes_on_two_sides",
+        "split_labels",
+        "relatives_across_sides",
+        "windows_overlap",
+        "reference_mismatch",
+        "observed_between_models",
+        "sample_order",
+    }
+
+
+def test_a_clean_study_fails_nothing() -> None:
+    cohort = make_cohort()
+    split = make_split(cohort)
+    found = checks(
+        make_table(split),
+        cohort=cohort,
+        split=split,
+        sources=(PredictionMetadata(window=WINDOW, cohort_digest=cohort.digest),),
+        permuted=Permuted(0.001, 0.02, 0.01, 1000),
+    )
+    assert {name for name, s in status(found).items() if s != "pass"} == {
+        "relatives_across_sides",
+        "reference_mismatch",
+    }
+    assert found["relatives_across_sides"].status == "warn"
+    assert found["relatives_across_sides"].detail.startswith("not judged: 0 variants")
+
+
+def test_a_table_without_sides_is_not_judged_on_them() -> None:
+    frame = make_table(make_split()).with_columns(pl.lit(None, pl.String).alias("individual_split"))
+    assert checks(frame)["people_on_two_sides"].status == "not run"
+
+
+def test_people_and_genes_on_two_sides_fail_and_are_named() -> None:
+    swapped = make_split(train=TEST, test=TRAIN, seen=("g3",), unseen=("g1.4", "g2"))
+    frame = pl.concat([make_table(make_split()), make_table(swapped, "k")])
+    found = checks(frame)
+    assert found["people_on_two_sides"].status == "fail"
+    assert (
+        found["people_on_two_sides"].detail
+        == "22 of 24 have more than one individual_split: p00, p01, p02 and 19 more"
+    )
+    assert found["genes_on_two_sides"].status == "fail"
+
+
+def test_sides_may_differ_between_draws() -> None:
+    swapped = make_split(train=TEST, test=TRAIN)
+    frame = pl.concat(
+        make_table(split).with_columns(draw=pl.lit(draw, pl.Int64))
+        for draw, split in enumerate((make_split(), swapped))
+    )
+    assert checks(frame)["people_on_two_sides"].status == "pass"
+
+
+def test_sides_other_than_the_splits_fail() -> None:
+    split = make_split(train=(*TRAIN, TEST[0]), test=TEST[1:])
+    found = checks(make_table(make_split()), split=split)["split_labels"]
+    assert found.status == "fail"
+    assert found.detail == "1 sides differ from the split's: p14 (test in the table, train in the split)"
+
+
+def test_windows_of_unseen_genes_must_not_touch_training_windows() -> None:
+    cohort = make_cohort()
+    # g1.4 and g2 are 20,000 bp apart: windows of 20,000 are neighbours, those of 20,002 overlap.
+    for window, expected in ((20_000, "pass"), (20_002, "fail")):
+        split = make_split(seen=("g1.4", "g3"), unseen=("g2",), window=window)
+        found = checks(make_table(split), cohort=cohort, split=split)["windows_overlap"]
+        assert found.status == expected
+    assert "1 of 1 unseen genes" in found.detail
+    assert "g2" in found.detail
+    split = make_split(seen=("g1.4", "g3"), unseen=())
+    assert (
+        "no unseen genes" in checks(make_table(split), cohort=cohort, split=split)["windows_overlap"].detail
+    )
+
+
+def test_measurements_that_differ_between_models_fail() -> None:
+    split = make_split()
+    frame = pl.concat([make_table(split), make_table(split, "k", EXPRESSION[:, ::-1])])
+    found = checks(frame)["observed_between_models"]
+    assert found.status == "fail"
+    assert found.detail.startswith("72 of 72 measurements differ")
+    rounded = pl.concat([make_table(split), make_table(split, "k", EXPRESSION.round(3))])
+    assert checks(rounded)["observed_between_models"].status == "pass"
+
+
+def test_people_in_another_order_than_the_cohorts_fail() -> None:
+    cohort, split = make_cohort(), make_split()
+    found = checks(make_table(split, observed=EXPRESSION[:, ::-1]), cohort=cohort, split=split)[
+        "sample_order"
+    ]
+    assert found.status == "fail"
+    assert found.detail.startswith("72 of 72 measurements are not the cohort's, first g1.4 of p00")
+
+
+def test_a_gene_without_its_version_is_the_cohorts_gene() -> None:
+    frame = make_table(make_split()).with_columns(pl.col("gene").str.replace("g1.4", "g1", literal=True))
+    assert checks(frame, cohort=make_cohort())["sample_order"].detail == "72 measurements are the cohort's"
+
+
+def test_of_an_unknown_target_the_order_is_not_judged() -> None:
+    frame = make_table(make_split(), observed=EXPRESSION + 1)
+    found = checks(frame, cohort=make_cohort(), target=None)
+    assert found["sample_order"].status == "warn"
+    assert "does not say its target" in found["sample_order"].detail
+    assert found["transductive_target"].status == "not run"
+
+
+def test_genes_and_people_that_the_cohort_lacks_are_counted() -> None:
+    frame = make_table(make_split()).with_columns(pl.col("gene").replace("g2", "other"))
+    found = checks(frame, cohort=make_cohort())["sample_order"]
+    assert found.status == "warn"
+    assert "24 are of genes or people that it does not hold" in found.detail
+
+
+def test_residuals_are_made_again_where_they_can_be() -> None:
+    from glm2x.cohort.target import make_target
+
+    cohort, split = make_cohort(covariates=True), make_split()
+    values = make_target(cohort, split, "residual").values
+    frame = make_table(split, observed=values)
+    found = checks(frame, cohort=cohort, split=split, target="residual")
+    assert found["sample_order"].status == "pass"
+    assert found["transductive_target"].status == "warn"
+    assert "PC1 may be computed from expression" in found["transductive_target"].detail
+    assert checks(frame, cohort=cohort, target="residual")["sample_order"].status == "not run"
+    shuffled = checks(
+        make_table(split, observed=values[:, ::-1]), cohort=cohort, split=split, target="residual"
+    )
+    assert shuffled["sample_order"].status == "warn"
+    without = checks(frame, cohort=make_cohort(), split=split, target="residual")
+    assert "cannot be made from the cohort" in without["sample_order"].detail
+
+
+def test_residuals_fitted_on_everyone_are_transductive() -> None:
+    assert checks(make_table(make_split()), target="residual-all")["transductive_target"].status == "warn"
+
+
+def test_models_on_different_genes_are_counted() -> None:
+    frame = pl.concat([make_table(make_split()), make_table(make_split(), "k", genes=slice(0, 1))])
+    found = checks(frame)["same_genes_and_people"]
+    assert found.status == "warn"
+    assert "seen_gene/new_individual: of 20 pairs of gene and individual k 10" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("windows", "expected"),
+    [((10, 10), "pass"), ((10, 20), "warn"), ((10, None), "warn"), ((None,), "not run")],
+)
+def test_windows_of_files(windows: tuple[int | None, ...], expected: str) -> None:
+    sources = tuple(PredictionMetadata(window=window) for window in windows)
+    assert checks(make_table(make_split()), sources=sources)["same_window"].status == expected
+
+
+def test_another_cohort_warns() -> None:
+    cohort = make_cohort()
+    found = checks(make_table(make_split()), cohort=cohort, split=make_split())["same_cohort"]
+    assert found.status == "warn"
+    assert cohort.digest[:12] in found.detail
+
+
+def test_a_published_preset_warns() -> None:
+    split = make_split(preset="published-50-100")
+    assert checks(make_table(split), split=split)["published_preset"].status == "warn"
+
+
+def test_permuted_people_far_from_zero_warn() -> None:
+    found = checks(make_table(make_split()), permuted=Permuted(0.03, 0.02, 0.5, 1000))["permuted_people"]
+    assert found.status == "warn"
+    assert "m in seen_gene/new_individual +0.0300" in found.detail
+
+
+def test_families_of_the_people_table_decide() -> None:
+    family: list[str | None] = [None] * 24
+    family[0] = family[20] = "f1"
+    family[1] = family[2] = "f2"
+    cohort, split = make_cohort(people={"family": family}), make_split()
+    found = checks(make_table(split), cohort=cohort, split=split)["relatives_across_sides"]
+    assert found.status == "fail"
+    assert found.detail == "1 families are on both sides (people table): f1"
+    family[20] = None
+    found = checks(make_table(split), cohort=make_cohort(people={"family": family}), split=split)
+    assert found["relatives_across_sides"].status == "pass"
+
+
+@pytest.fixture
+def genotypes() -> np.ndarray:
+    """20,000 independent variants of 24 people in two populations of different frequencies."""
+    rng = np.random.default_rng(0)
+    frequency = rng.uniform(0.1, 0.9, (2, 20_000))
+    return rng.random((48, 20_000)) < np.repeat(frequency, 24, axis=0)
+
+
+def test_a_parent_and_its_child_on_two_sides_fail_and_populations_do_not(genotypes: np.ndarray) -> None:
+    population = ["A"] * 12 + ["B"] * 12
+    cohort = make_cohort(people={"population": population}, genotypes=genotypes)
+    # Both sides in each population.
+    split = make_split(train=PEOPLE[:6] + PEOPLE[12:18], validation=(), test=PEOPLE[6:12] + PEOPLE[18:])
+    found = checks(make_table(split), cohort=cohort, split=split)["relatives_across_sides"]
+    assert found.status == "pass", found.detail
+    genotypes[2 * 20] = genotypes[
+        2 * 13
+    ]  # p20 (test) has a haplotype of p13 (train): half of what makes 0.5, less the mean of 12.
+    cohort = make_cohort(people={"population": population}, genotypes=genotypes)
+    found = checks(make_table(split), cohort=cohort, split=split)["relatives_across_sides"]
+    assert found.status == "fail"
+    assert "1 pairs of a fitted and a test individual" in found.detail
+    assert "p13 and p20 (0.3" in found.detail
+    assert relatives.related_pairs(cohort, {*PEOPLE[:6], *PEOPLE[12:]}, set(PEOPLE[6:12])).pairs == ()
+    apart = make_split(train=PEOPLE[:6], validation=PEOPLE[12:14], test=PEOPLE[6:12])
+    assert relatives.related_pairs(cohort, {*apart.train, "p13"}, set(apart.test)).pairs == ()
+
+
+def test_on_fewer_variants_nothing_is_judged(genotypes: np.ndarray) -> None:
+    cohort, split = make_cohort(genotypes=genotypes[:, :19_999]), make_split()
+    found = checks(make_table(split), cohort=cohort, split=split)["relatives_across_sides"]
+    assert found.status == "warn"
+    assert found.detail.startswith("not judged: 19,999 variants")
+
+
+def test_small_populations_are_not_judged_and_counted(genotypes: np.ndarray) -> None:
+    cohort = make_cohort(
+        people={"population": ["A"] * 21 + ["B"] * 3}, genotypes=genotypes[np.r_[0:24, 0:24]]
+    )
+    found = relatives.related_pairs(cohort, set(TRAIN), set(TEST))
+    assert found.unjudged == ("p21", "p22", "p23")
+    assert ("p00", "p12") not in [pair[:2] for pair in found.pairs]
+    assert ("p05", "p17") in [pair[:2] for pair in found.pairs]

@@ -1,0 +1,151 @@
+"""Standard errors against a simulated truth, blocks of genes, and the control with people permuted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from glm2x.evaluation.controls import Permuted, permute_people
+from glm2x.evaluation.metrics import gene_metrics
+from glm2x.evaluation.tables import CellRow, Replicate, RowKey
+from glm2x.evaluation.uncertainty import (
+    Interval,
+    bootstrap_pearson,
+    gene_blocks,
+    make_draws,
+    mean_interval,
+)
+
+
+def row(predicted: np.ndarray, observed: np.ndarray, label: str = "m") -> CellRow:
+    return CellRow(RowKey(label, None, None), label, (Replicate(-1, 0),), predicted[None], observed[None])
+
+
+def simulate(
+    rng: np.random.Generator, genes: int, people: int, shared: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Genes whose r varies, with a part of predictions and of noise that all genes share."""
+    slope = rng.normal(0.3, 0.08, (genes, 1))
+    x = np.sqrt(1 - shared) * rng.normal(size=(genes, people)) + np.sqrt(shared) * rng.normal(size=people)
+    noise = np.sqrt(1 - shared) * rng.normal(size=(genes, people)) + np.sqrt(shared) * rng.normal(size=people)
+    return x, slope * x + noise
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.5])
+def test_the_standard_error_is_the_spread_of_repeated_studies(shared: float) -> None:
+    rng = np.random.default_rng(0)
+    means, errors = [], []
+    for repeat in range(200):
+        x, y = simulate(rng, 25, 50, shared)
+        draws = make_draws(np.arange(25), np.arange(50), draws=200, seed=repeat)
+        r = gene_metrics(x, y).pearson
+        people = bootstrap_pearson(x, y, np.ones(x.shape, dtype=bool), draws.individuals)
+        found = mean_interval(r, people, draws)
+        means.append(found.mean)
+        errors.append(found.se)
+    # 200 repeats know a standard deviation to 5 %. Without V_cell the ratio is 1.3 for shared = 0.
+    assert np.mean(errors) / np.std(means) == pytest.approx(1.0, abs=0.15)
+
+
+def test_weighted_correlations_are_those_of_the_drawn_people() -> None:
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=(4, 20)), rng.normal(size=(4, 20))
+    y[1, :5] = np.nan
+    y[2] = 1e3 + 1e-2 * y[2]
+    x[3] = 0.0
+    mask = np.isfinite(y)
+    drawn = rng.integers(0, 20, 20)
+    weights = np.bincount(drawn, minlength=20)[None].astype(float)
+    expected = gene_metrics(x[:, drawn], y[:, drawn]).pearson
+    assert expected[3] == 0
+    np.testing.assert_allclose(bootstrap_pearson(x, y, mask, weights)[0], expected, atol=1e-9)
+
+
+def test_families_and_blocks_are_drawn_together() -> None:
+    draws = make_draws(np.array([0, 0, 7, 7, 7]), np.array([3, 1, 3]), draws=50)
+    assert (draws.genes[:, 0] == draws.genes[:, 1]).all()
+    assert (draws.genes[:, 2] == draws.genes[:, 4]).all()
+    assert (draws.genes[:, 0] + draws.genes[:, 2] == 2).all()
+    assert (draws.individuals[:, 0] == draws.individuals[:, 2]).all()
+    assert len(np.unique(draws.individuals[:, 0])) > 1
+
+
+def test_draws_are_the_same_for_the_same_seed() -> None:
+    a, b, c = (make_draws(np.arange(9), np.arange(9), draws=20, seed=seed) for seed in (1, 1, 2))
+    assert (a.genes == b.genes).all()
+    assert (a.genes != c.genes).any()
+
+
+def test_gene_blocks_by_hand() -> None:
+    # 1: 0 and 90 share a block of 100; 100 begins the next, which takes 199; 200 begins another.
+    contigs = ["1", "1", "2", "1", "1", "1"]
+    tss = [90, 0, 50, 199, 100, 200]
+    assert gene_blocks(contigs, tss, 100).tolist() == [0, 0, 3, 1, 1, 2]
+
+
+def test_one_family_or_one_block_has_no_standard_error() -> None:
+    values, people = np.array([0.1, 0.2]), np.zeros((10, 2))
+    for blocks, families in ((np.zeros(2, int), np.arange(5)), (np.arange(2), np.zeros(5, int))):
+        found = mean_interval(values, people, make_draws(blocks, families, draws=10))
+        assert found.mean == pytest.approx(0.15)
+        assert np.isnan([found.se, *found.ci95, found.p, found.smallest_difference]).all()
+
+
+def test_the_standard_error_is_the_formula() -> None:
+    draws = make_draws(np.arange(4), np.arange(9), draws=500)
+    rng = np.random.default_rng(0)
+    people = rng.normal(0, 0.1, (500, 1)) + rng.normal(0, 0.05, (500, 4))
+    values = np.array([0.1, 0.2, 0.3, 0.6])
+    v_genes = np.var(draws.genes @ values / 4)
+    v_people = np.var(people.mean(axis=1))
+    v_cell = sum(np.var(people[:, g]) for g in range(4)) / 16
+    assert v_cell < min(v_genes, v_people)
+    assert mean_interval(values, people, draws).se == pytest.approx(np.sqrt(v_genes + v_people - v_cell))
+
+
+def test_the_standard_error_has_the_larger_variance_as_its_floor() -> None:
+    draws = make_draws(np.arange(2), np.arange(4), draws=1000)
+    # Per-gene noise that cancels in the mean: V_people is 0 and V_cell is large.
+    noise = np.random.default_rng(0).normal(size=(1000, 1))
+    found = mean_interval(np.array([0.0, 1.0]), np.hstack([noise, -noise]), draws)
+    v_genes = np.var(draws.genes @ np.array([0.0, 1.0]) / 2)
+    assert found.se == pytest.approx(np.sqrt(v_genes))
+
+
+def test_an_interval_by_hand() -> None:
+    found = Interval(0.1, 0.05)
+    assert found.ci95 == pytest.approx((0.1 - 1.959964 * 0.05, 0.1 + 1.959964 * 0.05))
+    assert found.p == pytest.approx(0.0455, abs=1e-4)
+    assert found.smallest_difference == pytest.approx(2.8016 * 0.05, abs=1e-5)
+    assert Interval(0.0, 0.0).p == 1
+    assert Interval(0.1, 0.0).p == 0
+
+
+def test_permuted_people_have_mean_r_near_zero_and_a_p() -> None:
+    rng = np.random.default_rng(3)
+    x, y = simulate(rng, 20, 40, 0.0)
+    found = permute_people(row(x, y))
+    assert abs(found.mean) < 0.005
+    assert found.p == 1 / 1001
+    assert found.near_zero
+    assert permute_people(row(x, y)) == found
+
+
+def test_permuting_people_by_matrix_is_permuting_people() -> None:
+    rng = np.random.default_rng(4)
+    x, y = rng.normal(size=(3, 6)), rng.normal(size=(3, 6))
+    found = permute_people(row(x, y), permutations=200, seed=5)
+    orders = np.random.default_rng(5).permuted(np.tile(np.arange(6), (200, 1)), axis=1)
+    means = [gene_metrics(x[:, order], y).pearson.mean() for order in orders]
+    assert found.mean == pytest.approx(np.mean(means))
+    assert found.sd == pytest.approx(np.std(means))
+
+
+def test_permuting_a_constant_prediction_gives_nothing() -> None:
+    found = permute_people(row(np.ones((2, 5)), np.arange(10.0).reshape(2, 5)))
+    assert (found.mean, found.sd, found.p) == (0.0, 0.0, 1.0)
+
+
+def test_far_from_zero_is_seen() -> None:
+    assert not Permuted(0.02, 0.05, 0.5, 1000).near_zero
+    assert Permuted(0.006, 0.09, 0.5, 1000).near_zero

@@ -1,0 +1,99 @@
+"""Targets on a cohort whose numbers can be checked by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from glm2x.cohort.cohort import Cohort
+from glm2x.cohort.split import Split
+from glm2x.cohort.target import make_target
+from glm2x.errors import DataError, UsageError
+
+
+def test_log_is_log2_of_x_plus_1(demo_cohort: Cohort, demo_split: Split) -> None:
+    target = make_target(demo_cohort, demo_split, "log")
+    assert target.values[1, 0] == pytest.approx(np.log2(demo_cohort.expression[1, 0] + 1))
+    train = demo_cohort.individual_index(demo_split.train)
+    assert target.reference[3] == pytest.approx(np.log2(demo_cohort.expression[3, train] + 1).mean())
+    assert target.transductive == ()
+
+
+def test_residuals_of_training_people_do_not_depend_on_covariates(demo_cohort: Cohort, demo_split: Split) -> None:
+    target = make_target(demo_cohort, demo_split, "residual")
+    train = demo_cohort.individual_index(demo_split.train)
+    covariates = demo_cohort.covariates[:, train]
+    for g in (0, 16):
+        values = target.values[g, train]
+        assert values.mean() == pytest.approx(make_target(demo_cohort, demo_split, "log").reference[g])
+        for covariate in covariates:
+            assert abs(np.corrcoef(covariate, values)[0, 1]) < 1e-9
+
+
+def test_test_people_do_not_touch_residual_targets(demo_cohort: Cohort, demo_split: Split) -> None:
+    test = demo_cohort.individual_index(demo_split.test)
+    train = demo_cohort.individual_index(demo_split.train)
+    changed = demo_cohort.expression.copy()
+    changed[:, test] *= 7
+    other = with_expression(demo_cohort, changed)
+    for mode, same in (("residual", True), ("residual-all", False)):
+        before = make_target(demo_cohort, demo_split, mode).values[:, train]
+        after = make_target(other, demo_split, mode).values[:, train]
+        assert np.allclose(before, after) is same
+
+
+def test_everyones_residuals_are_called_transductive(demo_cohort: Cohort, demo_split: Split) -> None:
+    assert make_target(demo_cohort, demo_split, "residual").transductive == ()
+    assert "fitted on everyone" in make_target(demo_cohort, demo_split, "residual-all").transductive[0]
+
+
+def test_a_negative_raw_value_is_refused(demo_cohort: Cohort, demo_split: Split) -> None:
+    changed = demo_cohort.expression.copy()
+    changed[2, 5] = -0.5
+    with pytest.raises(DataError, match="1 expression values are negative") as caught:
+        make_target(with_expression(demo_cohort, changed), demo_split, "log")
+    assert demo_cohort.gene_ids[2] in str(caught.value)
+    assert "--expression-scale normalised" in str(caught.value)
+    normalised = with_expression(demo_cohort, changed, "normalised")
+    assert make_target(normalised, demo_split, "log").values[2, 5] == -0.5
+
+
+def test_too_few_people_for_the_covariates(demo_cohort: Cohort, demo_split: Split) -> None:
+    few = replace(demo_split, train=demo_split.train[:8])
+    with pytest.raises(UsageError, match="3 covariates are too many for 8 training people") as caught:
+        make_target(demo_cohort, few, "residual")
+    assert "--covariates-keep" in str(caught.value)
+    make_target(demo_cohort, few, "residual", ["genotype_PC1"])
+
+
+def test_a_cohort_without_covariates_has_no_residuals(small) -> None:
+    cohort = small.build()
+    split = Split(("ann",), (), ("bob",), cohort.gene_ids, (), (), "lists", None, cohort.digest, 8)
+    with pytest.raises(UsageError, match="needs covariates"):
+        make_target(cohort, split, "residual")
+
+
+def test_an_unknown_covariate(demo_cohort: Cohort, demo_split: Split) -> None:
+    with pytest.raises(UsageError, match="no covariate is called sex"):
+        make_target(demo_cohort, demo_split, "residual", ["sex"])
+
+
+def test_a_gene_nobody_was_measured_for(demo_cohort: Cohort, demo_split: Split) -> None:
+    changed = demo_cohort.expression.copy()
+    changed[4] = np.nan
+    with pytest.raises(DataError, match="1 genes are measured in no training person"):
+        make_target(with_expression(demo_cohort, changed), demo_split, "log")
+
+
+def with_expression(cohort: Cohort, expression: np.ndarray, scale: str = "rpkm") -> Cohort:
+    return Cohort(
+        cohort.folder,
+        cohort.manifest | {"expression_scale": scale},
+        cohort.genes,
+        cohort.people,
+        expression,
+        cohort.covariate_names,
+        cohort.covariates,
+    )

@@ -1,0 +1,196 @@
+"""An interrupted run that is gone on with ends in the same numbers, bit for bit, as one that was not."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import training_fakes
+from training_fakes import StoppedError, make_split, run_training, stop_after
+
+from glm2x.errors import DataError, UsageError
+from glm2x.files import sha256
+from glm2x.training import checkpoint as checkpoint_module
+from glm2x.training import loop
+from glm2x.training.runfolder import RunFolder
+
+STEPS = 3 + 18  # of the two phases of three epochs: 1 and 6 steps an epoch
+
+
+def weights(run: RunFolder) -> list[str]:
+    paths = sorted(run.path.rglob("*.safetensors"))
+    return [f"{path.relative_to(run.path)} {sha256(path)}" for path in paths]
+
+
+def history(run: RunFolder) -> list[dict[str, Any]]:
+    return [{k: v for k, v in epoch.items() if k != "seconds"} for epoch in run.read_history()]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    return run_training(tmp_path_factory.mktemp("whole") / "run")
+
+
+def assert_same(run: RunFolder, whole: RunFolder) -> None:
+    assert run.facts()["done"]
+    assert weights(run) == weights(whole)
+    assert history(run) == history(whole)
+    assert not [path for path in run.path.rglob(".*") if path.name != ".lock"]
+
+
+@pytest.mark.parametrize("stop", [1, 2, 4, 9, 10, 20, STEPS])
+def test_stopped_at_a_step(tmp_path: Path, whole: RunFolder, stop: int) -> None:
+    with pytest.raises(StoppedError):
+        run_training(tmp_path / "run", progress=stop_after(stop))
+    assert_same(run_training(tmp_path / "run", resume=True), whole)
+
+
+def test_stopped_again_and_again(tmp_path: Path, whole: RunFolder) -> None:
+    for _ in range(20):
+        try:
+            run = run_training(tmp_path / "run", resume=True, progress=stop_after(8))
+            break
+        except StoppedError:
+            continue
+    else:
+        pytest.fail("it never finished")
+    assert_same(run, whole)
+
+
+@pytest.mark.parametrize("call", range(1, 10))
+def test_stopped_while_something_is_written(
+    tmp_path: Path, whole: RunFolder, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    """Dies in the middle of the n-th checkpoint: best and last of both phases, in every order."""
+    calls = 0
+
+    def dies(folder: Path, *rest: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            raise StoppedError
+        checkpoint_module.save_checkpoint(folder, *rest)
+
+    monkeypatch.setattr(loop, "save_checkpoint", dies)
+    with pytest.raises(StoppedError):
+        run_training(tmp_path / "run")
+    monkeypatch.undo()
+    assert_same(run_training(tmp_path / "run", resume=True), whole)
+
+
+def test_killed(tmp_path: Path) -> None:
+    """A real process, killed with -9 in its second phase and gone on with, against one that was not."""
+    epochs, out = 24, tmp_path / "run"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    command = [sys.executable, training_fakes.__file__, str(out), str(epochs)]
+    process = subprocess.Popen(command, env=environment)
+    deadline = time.monotonic() + 300
+    while len(RunFolder(out).read_history()) < epochs + 3:
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline, "it does not get on"
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not RunFolder(out).facts()["done"]
+    resumed = run_training(out, training__epochs=epochs, resume=True)
+    assert_same(resumed, run_training(tmp_path / "whole", training__epochs=epochs))
+
+
+def test_a_torn_or_extra_line_of_the_history_is_removed(tmp_path: Path, whole: RunFolder) -> None:
+    with pytest.raises(StoppedError):
+        run_training(tmp_path / "run", progress=stop_after(10))
+    with (tmp_path / "run" / "history.jsonl").open("a") as handle:
+        handle.write(json.dumps({"phase": "personal", "epoch": 2, "train_loss": 99}) + '\n{"phase": "per')
+    assert_same(run_training(tmp_path / "run", resume=True), whole)
+
+
+def test_resume_starts_where_there_is_nothing(tmp_path: Path, whole: RunFolder) -> None:
+    assert_same(run_training(tmp_path / "run", resume=True), whole)
+
+
+def test_a_finished_run_is_returned_as_it_is(tmp_path: Path) -> None:
+    run = run_training(tmp_path / "run")
+    before = run.run.read_text(), weights(run)
+    assert run_training(tmp_path / "run", resume=True).path == run.path
+    assert (run.run.read_text(), weights(run)) == before
+
+
+def test_an_interrupted_run_is_not_touched_unasked(tmp_path: Path, whole: RunFolder) -> None:
+    with pytest.raises(StoppedError):
+        run_training(tmp_path / "run", progress=stop_after(9))
+    with pytest.raises(UsageError, match="holds an interrupted run") as error:
+        run_training(tmp_path / "run")
+    assert error.value.do == "--resume goes on where it stopped; --force starts anew"
+    assert_same(run_training(tmp_path / "run", force=True), whole)
+    with pytest.raises(UsageError, match="holds a finished run") as error:
+        run_training(tmp_path / "run")
+    assert error.value.do == "--force replaces it; or give another out"
+
+
+def test_what_is_no_run_is_never_removed(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.tex").write_text("all my work")
+    for force in (False, True):
+        with pytest.raises(UsageError, match="holds no run, so it is not touched"):
+            run_training(tmp_path / "run", force=force)
+    assert (tmp_path / "run" / "thesis.tex").read_text() == "all my work"
+
+
+def test_an_empty_folder_may_be_used(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    assert run_training(tmp_path / "run", training__epochs=1).facts()["done"]
+
+
+def test_another_configuration_is_refused_by_key(tmp_path: Path) -> None:
+    with pytest.raises(StoppedError):
+        run_training(tmp_path / "run", progress=stop_after(2))
+    with pytest.raises(UsageError, match="started with another configuration") as error:
+        run_training(tmp_path / "run", resume=True, training__seed=7, loss__alpha=0.5)
+    assert error.value.got == "loss.alpha: 0.5, training.seed: 7"
+    assert error.value.wanted == "loss.alpha: 0.3, training.seed: 3"
+
+
+def test_another_split_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoppedError):
+        run_training(tmp_path / "run", progress=stop_after(2))
+    with pytest.raises(DataError, match="started with another split"):
+        run_training(tmp_path / "run", resume=True, split=make_split(seed=1))
+
+
+def test_resume_and_force_exclude_each_other(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="give one of them"):
+        run_training(tmp_path / "run", resume=True, force=True)
+
+
+def test_two_processes_do_not_write_to_one_run(tmp_path: Path) -> None:
+    with pytest.raises(StoppedError):
+        run_training(tmp_path / "run", progress=stop_after(2))
+    for options in ({"resume": True}, {"force": True}):
+        with (
+            RunFolder(tmp_path / "run").locked(),
+            pytest.raises(UsageError, match="another process is training"),
+        ):
+            run_training(tmp_path / "run", **options)
+
+
+@pytest.mark.parametrize("content", ["", "- a list", "{"])
+def test_a_spoilt_configuration_of_the_run_is_a_data_error(tmp_path: Path, content: str) -> None:
+    with pytest.raises(StoppedError):
+        run_training(tmp_path / "run", progress=stop_after(2))
+    (tmp_path / "run" / "config.yml").write_text(content)
+    with pytest.raises(DataError, match="configuration is not readable"):
+        run_training(tmp_path / "run", resume=True)
+
+
+def test_a_run_of_another_format_is_refused(tmp_path: Path) -> None:
+    run_training(tmp_path / "run", training__epochs=1)
+    (tmp_path / "run" / "run.json").write_text('{"format_version": 2, "done": false}')
+    with pytest.raises(DataError, match=r"run\.json is not of a format version"):
+        run_training(tmp_path / "run", training__epochs=1, resume=True)

@@ -1,0 +1,315 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from training_fakes import (
+    FakeCohort,
+    FakeSource,
+    make_config,
+    make_split,
+    make_values,
+    run_training,
+)
+
+from glm2x.errors import DataError, UsageError
+from glm2x.training import loop
+from glm2x.training.checkpoint import load_checkpoint
+from glm2x.training.predict import predict
+from glm2x.training.run import train
+from glm2x.training.runfolder import RunFolder
+
+
+def predictions(run: RunFolder) -> np.ndarray:
+    return predict(run.checkpoint, FakeCohort(), source=FakeSource(), device="cpu")
+
+
+def parameters(folder: Path) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    return load_file(folder / "model.safetensors")
+
+
+def test_a_run_folder_holds_what_it_promises(tmp_path: Path) -> None:
+    run = run_training(tmp_path / "run")
+    assert load_checkpoint(run.checkpoint).config == make_config(tmp_path / "run")
+    assert run.config.read_text() == (run.checkpoint / "config.yml").read_text()
+    for phase in ("reference", "personal"):
+        last = load_checkpoint(run.phase(phase) / "last")
+        best = load_checkpoint(run.phase(phase) / "best")
+        losses = [e["validation_loss"] for e in run.read_history() if e["phase"] == phase]
+        assert len(losses) == 3
+        assert last.state.epoch == 3
+        chosen = 1 + int(np.argmin(losses))
+        assert best.state.epoch == best.state.best_epoch == last.state.best_epoch == chosen
+        assert best.state.best == last.state.best == min(losses)
+        assert (best.optimizer, last.optimizer is None) == (None, False)
+    assert load_checkpoint(run.checkpoint).state == load_checkpoint(run.phase("personal") / "best").state
+    assert (run.checkpoint / "history.jsonl").read_text() == run.history.read_text()
+
+
+def test_run_json_says_what_happened(tmp_path: Path) -> None:
+    run = run_training(tmp_path / "run")
+    facts = run.facts()
+    assert facts["done"] is True
+    assert facts["device"] == "cpu"
+    assert facts["parameters"] == facts["parameters_trained"]
+    assert facts["counts"]["personal"]["train_samples"] == 23
+    assert facts["cohort_digest"] == FakeCohort.digest
+    assert facts["versions"]["torch"] == torch.__version__
+    assert facts["seconds"] == pytest.approx(sum(e["seconds"] for e in run.read_history()), abs=1e-3)
+
+
+def test_metadata_names_the_genes_that_were_trained_on(tmp_path: Path) -> None:
+    run = run_training(tmp_path / "run", split=make_split(seen=("g0", "g2", "g1"), unseen=("g3.7",)))
+    metadata = load_checkpoint(run.checkpoint).metadata
+    assert metadata.genes == ("g0", "g2", "g1")
+    assert (metadata.head, metadata.window, metadata.target) == ("position-pool", 512, "log")
+    assert metadata.train_individuals == 6
+    assert load_checkpoint(run.phase("reference") / "last").metadata.genes == ("g0", "g1")
+
+
+def test_the_history_has_every_epoch_and_its_learning_rate(tmp_path: Path) -> None:
+    run = run_training(tmp_path / "run", training__reference={"epochs": 2, "learning_rate": 0.01})
+    history = run.read_history()
+    assert [(e["phase"], e["epoch"]) for e in history] == [
+        *(("reference", e) for e in (1, 2)),
+        *(("personal", e) for e in (1, 2, 3)),
+    ]
+    assert history[0]["learning_rate"] == 0.01
+    assert history[1]["learning_rate"] == pytest.approx(0.01 * 0.55)
+    assert history[2]["learning_rate"] == 1e-3
+    assert history[2]["validation_pearson"] is not None
+
+
+def test_without_validation_there_is_only_last(tmp_path: Path) -> None:
+    run = run_training(tmp_path / "run", split=make_split(validation=(), reference_validation=()))
+    for phase in ("reference", "personal"):
+        assert [p.name for p in run.phase(phase).iterdir()] == ["last"]
+    assert {e["validation_loss"] for e in run.read_history()} == {None}
+    assert load_checkpoint(run.checkpoint).state == load_checkpoint(run.phase("personal") / "last").state
+
+
+def test_the_personal_phase_goes_on_from_the_best_of_the_reference_phase(tmp_path: Path) -> None:
+    """With a personal learning rate of nearly nothing its weights stay the reference phase's best."""
+    run = run_training(
+        tmp_path / "run",
+        training__learning_rate=1e-30,
+        training__reference={"learning_rate": 0.1, "epochs": 6},
+    )
+    best, last = (parameters(run.phase("reference") / name) for name in ("best", "last"))
+    assert load_checkpoint(run.phase("reference") / "best").state.epoch < 6, "the test needs best != last"
+    result = parameters(run.checkpoint)
+    assert all(torch.allclose(best[name], result[name], rtol=0, atol=1e-20) for name in best)
+    assert not all(torch.allclose(last[name], result[name], rtol=0, atol=1e-20) for name in last)
+
+
+def test_personal_alone_starts_from_scratch_at_the_mean_of_its_targets(tmp_path: Path) -> None:
+    run = run_training(tmp_path / "run", strategy="personal", training__learning_rate=1e-30)
+    assert [p.name for p in (run.path / "phases").iterdir()] == ["personal"]
+    values = make_values().values[:, :6]
+    assert parameters(run.checkpoint)["head.bias"].item() == pytest.approx(np.nanmean(values), rel=1e-6)
+
+
+def test_it_learns(tmp_path: Path) -> None:
+    run = run_training(
+        tmp_path / "run",
+        strategy="personal",
+        training__epochs=20,
+        training__sampler="gene",
+        training__batch_size=None,
+        training__batch="haplotypes",
+        training__learning_rate=0.01,
+        loss={"kind": "mean-difference", "pairwise": "none"},
+    )
+    history = run.read_history()
+    assert history[-1]["train_loss"] < 0.2 * history[0]["train_loss"]
+    predicted, observed = predictions(run)[:, :6], make_values().values[:, :6]
+    measured = ~np.isnan(observed)
+    assert np.corrcoef(predicted[measured], observed[measured])[0, 1] > 0.95
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"training__batch": "haplotypes", "training__sampler": "gene", "training__batch_size": None},
+        {"loss": {"kind": "smooth-l1", "pairwise": "published", "alpha": 0.3}},
+        {"haplotypes": 1, "training__optimizer": "adamw", "training__weight_decay": 0.1},
+    ],
+)
+def test_equal_seeds_are_equal_and_others_differ(tmp_path: Path, changes: dict[str, Any]) -> None:
+    first, second = (predictions(run_training(tmp_path / name, **changes)) for name in ("a", "b"))
+    assert np.array_equal(first, second)
+    other = predictions(run_training(tmp_path / "c", training__seed=4, **changes))
+    assert not np.array_equal(first, other)
+
+
+def test_start_from_takes_the_weights_of_a_checkpoint(tmp_path: Path) -> None:
+    first = run_training(tmp_path / "first", strategy="reference")
+    changes = {"strategy": "personal", "training__learning_rate": 1e-30}
+    second = run_training(tmp_path / "second", start_from=str(first.checkpoint), **changes)
+    assert np.array_equal(predictions(first), predictions(second))
+
+
+def test_start_from_another_model_is_refused(tmp_path: Path) -> None:
+    first = run_training(tmp_path / "first", strategy="reference", head__name="attention-pool")
+    with pytest.raises(DataError, match="start_from is of another model") as error:
+        run_training(tmp_path / "second", start_from=str(first.checkpoint))
+    assert error.value.got == "backbone onehot, head attention-pool"
+    assert error.value.wanted == "backbone onehot, head position-pool"
+
+
+def test_a_list_of_genes_is_what_a_phase_trains_on(tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("g1\ng3\n")
+    run = run_training(tmp_path / "run", genes__personal=str(tmp_path / "list"))
+    assert load_checkpoint(run.checkpoint).metadata.genes == ("g1", "g3.7")
+    assert load_checkpoint(run.phase("reference") / "last").metadata.genes == ("g0", "g1", "g3.7")
+
+
+def test_a_split_of_another_cohort_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="the split was made for another cohort"):
+        run_training(tmp_path / "run", split=make_split(cohort_digest="d" * 64))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("validation", "kind"), [(("g2",), "validation"), ((), "training")])
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, validation: Any, kind: str) -> None:
+    with pytest.raises(DataError, match=f"the {kind} loss is no longer a finite number") as error:
+        run_training(
+            tmp_path / "run",
+            split=make_split(reference_validation=validation),
+            training__learning_rate=1e30,
+            training__schedule="constant",
+        )
+    assert error.value.where.startswith("reference phase, epoch")
+
+
+def test_a_device_that_is_not_there_is_named(tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(UsageError, match="no cuda device") as error:
+        run_training(tmp_path / "run", training__device="cuda")
+    assert "cpu" in error.value.wanted
+
+
+def test_tensorboard_missing_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(UsageError, match="needs the package tensorboard") as error:
+        run_training(tmp_path / "run", training__tensorboard=True)
+    assert 'pip install "glm2x[tensorboard]"' in error.value.do
+
+
+def test_tensorboard_gets_every_epoch_and_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: dict[str, list[Any]] = {}
+
+    class SummaryWriter:
+        def __init__(self, folder: str, purge_step: int) -> None:
+            self.events = written.setdefault(Path(folder).name, [purge_step])
+
+        def add_scalar(self, name: str, value: float, epoch: int) -> None:
+            self.events.append((name, epoch))
+
+        def flush(self) -> None:
+            self.events.append("flushed")
+
+        def close(self) -> None:
+            self.events.append("closed")
+
+    module = SimpleNamespace(SummaryWriter=SummaryWriter)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    split = make_split(validation=(), reference_validation=())
+    run = run_training(tmp_path / "run", split=split, training__tensorboard=True, training__epochs=2)
+    assert run.facts()["done"]
+    one = ["train_loss", "learning_rate", "seconds"]
+    events = [1, *((n, 1) for n in one), "flushed", *((n, 2) for n in one), "flushed", "closed"]
+    assert written == {"reference": events, "personal": events}
+
+
+def test_gradients_are_clipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    norms = []
+
+    class Spy(torch.optim.Adam):
+        def step(self, *rest: Any) -> Any:
+            gradients = [p.grad.norm() for group in self.param_groups for p in group["params"]]
+            norms.append(torch.stack(gradients).norm().item())
+            return super().step(*rest)
+
+    monkeypatch.setattr(loop, "Adam", Spy)
+    run_training(tmp_path / "free", training__epochs=1)
+    assert max(norms) > 0.1
+    norms.clear()
+    run_training(tmp_path / "clipped", training__epochs=1, training__gradient_clip=0.1)
+    assert max(norms) == pytest.approx(0.1, rel=1e-4)
+
+
+def test_a_one_cycle_changes_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = []
+
+    class Spy(torch.optim.Adam):
+        def step(self, *rest: Any) -> Any:
+            rates.append(self.param_groups[0]["lr"])
+            return super().step(*rest)
+
+    monkeypatch.setattr(loop, "Adam", Spy)
+    run_training(tmp_path / "run", strategy="personal", training__schedule="one-cycle")
+    assert len(rates) == len(set(rates)) == 18
+    assert rates[0] == pytest.approx(1e-5)
+    assert rates[-1] < 0.02 * max(rates)
+
+
+def test_bf16_mixed_runs(tmp_path: Path) -> None:
+    run = run_training(tmp_path / "run", training__precision="bf16-mixed", training__epochs=1)
+    assert {tensor.dtype for tensor in parameters(run.checkpoint).values()} == {torch.float32}
+
+
+def test_progress_counts_every_step_and_reports_every_epoch(tmp_path: Path) -> None:
+    from contextlib import contextmanager
+
+    seen: dict[str, list[Any]] = {}
+
+    class Bar:
+        def __init__(self, label: str) -> None:
+            self.label = label
+
+        def advance(self, n: int = 1, message: str = "") -> None:
+            seen[self.label][1] += n
+            seen[self.label][2] += [message] if message else []
+
+    @contextmanager
+    def progress(label: str, total: int) -> Any:
+        seen[label] = [total, 0, []]
+        yield Bar(label)
+
+    run_training(tmp_path / "run", progress=progress)
+    assert {label: counts[:2] for label, counts in seen.items()} == {
+        "reference phase": [3, 3],
+        "personal phase": [18, 18],
+    }
+    assert seen["personal phase"][2][1].startswith("epoch 2/3: loss ")
+
+
+def test_targets_and_haplotypes_come_from_the_cohort_by_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from glm2x.training import run as module
+
+    asked = []
+
+    def make_target(cohort: Any, split: Any, mode: str) -> Any:
+        asked.append(mode)
+        return make_values()
+
+    def dictionary(cohort: Any, window: int) -> FakeSource:
+        asked.append(window)
+        return FakeSource(window)
+
+    monkeypatch.setattr(module, "make_target", make_target)
+    monkeypatch.setattr(module, "HaplotypeDictionary", dictionary)
+    train(make_config(tmp_path / "run", target="residual", training__epochs=1), FakeCohort(), make_split())
+    assert asked == ["residual", 512]
