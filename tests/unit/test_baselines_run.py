@@ -163,6 +163,19 @@ def test_processes_change_nothing() -> None:
     assert one.equals(two)
 
 
+def test_the_order_of_people_in_a_split_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen_orders: list[list[float]] = []
+
+    def fit(data: Any) -> Any:
+        seen_orders.append(data.target_fit.tolist())
+        return np.zeros(data.people)
+
+    monkeypatch.setattr(run, "BASELINES", {"ridge": Baseline("ridge", "", fit)})
+    predict(["ridge"])
+    # inner folds go by the order of people: here a, b, c, d though the split says c, a and b, d
+    assert seen_orders == [[1, 1, 5], [1, 2, 3, 2], [0, 1, 2, 5]]
+
+
 def patched(monkeypatch: pytest.MonkeyPatch, message: str, category: type[Warning]) -> None:
     def fit(data: Any) -> Any:
         warnings.warn(message, category, stacklevel=1)

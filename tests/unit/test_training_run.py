@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -266,6 +268,15 @@ def test_a_one_cycle_changes_every_step(tmp_path: Path, monkeypatch: pytest.Monk
 def test_bf16_mixed_runs(tmp_path: Path) -> None:
     run = run_training(tmp_path / "run", training__precision="bf16-mixed", training__epochs=1)
     assert {tensor.dtype for tensor in parameters(run.checkpoint).values()} == {torch.float32}
+
+
+def test_lightning_is_imported_when_training_starts_and_not_before() -> None:
+    code = "import sys, glm2x.training.run, glm2x.training.predict; print('lightning_fabric' in sys.modules)"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    assert done.stdout.strip() == "False"
 
 
 def test_progress_counts_every_step_and_reports_every_epoch(tmp_path: Path) -> None:

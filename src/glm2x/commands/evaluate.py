@@ -7,8 +7,6 @@ from typing import Any
 
 from glm2x.console import say
 
-MAIN_CELL = "seen_gene/new_individual"
-
 
 def evaluate(
     *predictions: Path,
@@ -57,6 +55,8 @@ def _show(metrics: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from glm2x.evaluation.tables import MAIN_CELL
+
     cells = metrics["cells"]
     name = MAIN_CELL if MAIN_CELL in cells else next(iter(cells))
     table = Table(title=f"{name}, target {metrics['target'] or 'unknown'}: r across people, by gene")
@@ -74,7 +74,10 @@ def _show(metrics: dict[str, Any]) -> None:
             _share(row["share_significant"]),
             _share(row["null_share"]),
         )
-    Console(soft_wrap=True).print(table, markup=False)
+    console = Console(markup=False, emoji=False)  # labels come from tables
+    if not console.is_terminal:
+        console.width = 200  # a file or a pipe has room
+    console.print(table)
     for check in metrics["checks"]:
         if check["status"] != "pass":
             say(f"  {check['status']}: {check['name']}: {check['detail']}")

@@ -29,7 +29,8 @@ def make_notes(
 ) -> list[str]:
     """Return the notes; `comparisons` are the blocks of `metrics.json`."""
     notes = [*_table_notes(predictions, cohort, split)]
-    for cell, draws in cells:
+    predicting = [(cell, draws) for cell, draws in cells if not cell.name.endswith("training_individual")]
+    for cell, draws in predicting or cells:
         notes += _cell_notes(cell, draws, comparisons)
     if not any(cell.name.startswith("unseen_gene") for cell, _ in cells):
         notes.append(

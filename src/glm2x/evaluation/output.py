@@ -55,6 +55,7 @@ def metrics_content(
         "format_version": FORMAT_VERSION,
         "glm2x_version": __version__,
         "target": metadata.target,
+        "expression_scale": cohort.expression_scale if cohort is not None else None,
         "window": metadata.window,
         "transductive": any(c.name == "transductive_target" and c.status == "warn" for c in checks),
         "data": {

@@ -11,7 +11,7 @@ from glm2x.config import TrainingConfig
 from glm2x.errors import UsageError
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+    from lightning_fabric import Fabric as Fabric  # other modules take the type from here
 
 
 def start_fabric(training: TrainingConfig) -> Fabric:

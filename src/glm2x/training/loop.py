@@ -28,7 +28,7 @@ from glm2x.training.seeds import stream
 from glm2x.training.strategies import Phase
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+    from glm2x.training.fabric import Fabric
 
 Log = Callable[[dict[str, Any]], None]  # takes one epoch's line of the history
 

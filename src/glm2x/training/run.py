@@ -27,10 +27,9 @@ from glm2x.training.strategies import Phase, phases
 from glm2x.training.tensorboard import event_log
 
 if TYPE_CHECKING:
-    from lightning_fabric import Fabric
-
     from glm2x.cohort.cohort import Cohort
     from glm2x.cohort.split import Split
+    from glm2x.training.fabric import Fabric
 
 COLUMNS: dict[str | int, tuple[int, ...]] = {"both": (0, 1), 1: (0,), 2: (1,)}
 
