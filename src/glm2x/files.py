@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from glm2x.errors import DataError, UsageError
+from glm2x.errors import DataError, Glm2xError, UsageError
+
+_NO_ROOM = 1_000_000  # bytes that are as good as none
 
 
 @contextmanager
@@ -46,8 +48,9 @@ def write_aside(target: Path | str, *, force: bool = False) -> Iterator[Path]:
         _sync(aside)
         _replace(aside, target)
     except BaseException as error:
+        full = _is_full(error, target.parent)
         _remove(aside)
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if full:
             raise disk_full(target) from error
         raise
 
@@ -133,6 +136,15 @@ def require_file(path: Path | str, *, kind: str = "file") -> Path:
             do="check the path",
         )
     return path
+
+
+def _is_full(error: BaseException, folder: Path) -> bool:
+    """Whether an error came of a full disk; numpy, polars and safetensors hide the system's own code."""
+    if isinstance(error, Glm2xError) or not isinstance(error, Exception):
+        return False
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return shutil.disk_usage(folder).free < _NO_ROOM
 
 
 def _sync(path: Path) -> None:

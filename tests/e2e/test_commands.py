@@ -31,16 +31,41 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Cohort, split, baselines, a trained model, its predictions: by the commands that a user types."""
     folder = tmp_path_factory.mktemp("commands")
     data = Path(__file__).parents[2] / "src/glm2x/demo/data"
-    assert _run(
-        *("cohort", "build", "--variants", data / "genotypes.vcf.gz", "--expression", data / "expression.bed.gz"),
-        *("--reference", data / "reference.fa.gz", "--individuals", data / "individuals.tsv"),
-        *("--covariates", data / "covariates.txt.gz", "--out", folder / "cohort"),
-    ) == 0
-    assert _run("split", folder / "cohort", "--preset", "s250", "--unseen-share", "0.2", "--out", folder / "split.json") == 0
-    assert _run(
-        *("baseline", folder / "cohort", "--split", folder / "split.json", "--window", "4096"),
-        *("--models", "training-mean,top-variant,ridge", "--out", folder / "linear.parquet"),
-    ) == 0
+    assert (
+        _run(
+            *(
+                "cohort",
+                "build",
+                "--variants",
+                data / "genotypes.vcf.gz",
+                "--expression",
+                data / "expression.bed.gz",
+            ),
+            *("--reference", data / "reference.fa.gz", "--individuals", data / "individuals.tsv"),
+            *("--covariates", data / "covariates.txt.gz", "--out", folder / "cohort"),
+        )
+        == 0
+    )
+    assert (
+        _run(
+            "split",
+            folder / "cohort",
+            "--preset",
+            "s250",
+            "--unseen-share",
+            "0.2",
+            "--out",
+            folder / "split.json",
+        )
+        == 0
+    )
+    assert (
+        _run(
+            *("baseline", folder / "cohort", "--split", folder / "split.json", "--window", "4096"),
+            *("--models", "training-mean,top-variant,ridge", "--out", folder / "linear.parquet"),
+        )
+        == 0
+    )
     assert _train(folder, "run") == 0
     assert _predict(folder, "run/checkpoint", "model.parquet") == 0
     assert _predict(folder, "run/phases/reference/best", "reference.parquet") == 0
@@ -82,9 +107,18 @@ def test_the_cells_of_the_evaluation(built: Path) -> None:
 def test_predictions_without_expression_and_for_some_people(built: Path, tmp_path: Path) -> None:
     (tmp_path / "people").write_text("HG00096\nHG00097\n")
     (tmp_path / "genes").write_text("ENSG00000206176\n")
-    assert _predict(
-        built, "run/checkpoint", "two.csv", "--individuals", tmp_path / "people", "--genes", tmp_path / "genes"
-    ) == 0
+    assert (
+        _predict(
+            built,
+            "run/checkpoint",
+            "two.csv",
+            "--individuals",
+            tmp_path / "people",
+            "--genes",
+            tmp_path / "genes",
+        )
+        == 0
+    )
     two = pl.read_csv(built / "two.csv")
     assert two["individual"].to_list() == ["HG00096", "HG00097"]
     whole = pl.read_parquet(built / "model.parquet").filter(gene="ENSG00000206176.5")
@@ -120,10 +154,14 @@ def test_killed_and_resumed_ends_in_the_same_numbers(built: Path) -> None:
         whole, resumed = (pl.read_parquet(built / f"{which}.parquet") for which in ("model", name))
         assert whole["predicted"].equals(resumed["predicted"])
         losses = [
-            [(line["phase"], line["epoch"], line["train_loss"]) for line in map(json.loads, file.open())]
+            [(line["phase"], line["epoch"], line["train_loss"]) for line in _lines(file)]
             for file in (built / "run/history.jsonl", built / name / "history.jsonl")
         ]
         assert losses[0] == losses[1]
+
+
+def _lines(history: Path) -> list[dict]:
+    return [json.loads(line) for line in history.read_text().splitlines()]
 
 
 def _train_and_kill(folder: Path, name: str, after_epochs: int) -> None:
@@ -155,17 +193,44 @@ def test_a_run_is_not_gone_on_with_under_another_configuration(
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["cohort", "build", "--variants", "no.vcf", "--expression", "e", "--reference", "r", "--out", "o"], 1, "no"),
+        (
+            [
+                "cohort",
+                "build",
+                "--variants",
+                "no.vcf",
+                "--expression",
+                "e",
+                "--reference",
+                "r",
+                "--out",
+                "o",
+            ],
+            1,
+            "no",
+        ),
         (["haplotypes", "nowhere", "--gene", "g", "--individual", "i"], 1, "there is no cohort"),
         (["haplotypes", "COHORT", "--gene", "ENSG0", "--individual", "HG00096"], 1, "ENSG0"),
-        (["haplotypes", "COHORT", "--gene", "ENSG00000206176", "--individual", "me"], 1, "individuals are not"),
-        (["haplotypes", "COHORT", "--gene", "ENSG00000206176", "--individual", "HG00096", "--window", "7"], 2, "even"),
+        (
+            ["haplotypes", "COHORT", "--gene", "ENSG00000206176", "--individual", "me"],
+            1,
+            "individuals are not",
+        ),
+        (
+            ["haplotypes", "COHORT", "--gene", "ENSG00000206176", "--individual", "HG00096", "--window", "7"],
+            2,
+            "even",
+        ),
         (["split", "COHORT", "--out", "s.json"], 2, "one of --preset"),
         (["split", "COHORT", "--preset", "s25", "--out", "s.json"], 2, "s250"),
         (["split", "COHORT", "--preset", "s250", "--train-count", "9", "--out", "s.json"], 2, "2 of them"),
         (["split", "COHORT", "--train", "t", "--out", "s.json"], 2, "--test"),
         (["split", "COHORT", "--train-count", "400", "--out", "s.json"], 2, "too few people"),
-        (["baseline", "COHORT", "--split", "SPLIT", "--models", "elastic", "--out", "b.csv"], 2, "elastic-net"),
+        (
+            ["baseline", "COHORT", "--split", "SPLIT", "--models", "elastic", "--out", "b.csv"],
+            2,
+            "elastic-net",
+        ),
         (["baseline", "COHORT", "--split", "none.json", "--out", "b.csv"], 1, "none.json"),
         (["train", "CONFIG", "--set", "windw=2"], 2, "did you mean window?"),
         (["train", "CONFIG", "--set", "backbone.name=onehott"], 2, "onehot"),
@@ -191,7 +256,12 @@ def test_what_is_wrong_is_one_message(
     said: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    config = {"cohort": str(built / "cohort"), "split": str(built / "split.json"), "out": "o", "backbone": {"name": "onehot"}}
+    config = {
+        "cohort": str(built / "cohort"),
+        "split": str(built / "split.json"),
+        "out": "o",
+        "backbone": {"name": "onehot"},
+    }
     (tmp_path / "config.yml").write_text(yaml.safe_dump(config))
     places = {"COHORT": built / "cohort", "SPLIT": built / "split.json", "CONFIG": tmp_path / "config.yml"}
     assert _run(*(places.get(word, word) for word in words)) == code
@@ -232,16 +302,21 @@ def test_a_disk_that_is_full(built: Path, tmp_path: Path) -> None:
     """A file system of 300 kB, which only root can make."""
     small = tmp_path / "small"
     small.mkdir()
-    mounted = os.geteuid() == 0 and not subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", small], check=False, capture_output=True
-    ).returncode
+    mounted = (
+        os.geteuid() == 0
+        and not subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", small], check=False, capture_output=True
+        ).returncode
+    )
     if not mounted:
         pytest.skip("needs the right to mount a small tmpfs")
     try:
         data = Path(__file__).parents[2] / "src/glm2x/demo/data"
         words = ["cohort", "build", "--variants", data / "genotypes.vcf.gz", "--out", small / "cohort"]
         words += ["--expression", data / "expression.bed.gz", "--reference", data / "reference.fa.gz"]
-        done = subprocess.run([sys.executable, "-m", "glm2x", *words], check=False, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "glm2x", *words], check=False, capture_output=True, text=True
+        )
         assert done.returncode == 1
         assert "the disk is full" in done.stderr
         assert "Traceback" not in done.stderr

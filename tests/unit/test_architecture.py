@@ -74,7 +74,9 @@ def test_imports_go_one_way(path: Path) -> None:
     else:
         assert own <= MAY_IMPORT[here] | FOUNDATION
     if here not in TORCH_ROOMS:
-        assert not {n for n in imported(path) if n.split(".")[0] in ("torch", "lightning_fabric", "safetensors")}
+        assert not {
+            n for n in imported(path) if n.split(".")[0] in ("torch", "lightning_fabric", "safetensors")
+        }
 
 
 def test_only_one_file_knows_lightning() -> None:
@@ -84,7 +86,9 @@ def test_only_one_file_knows_lightning() -> None:
 
 
 def test_files_are_short() -> None:
-    lengths = {str(p.relative_to(ROOT)): len(p.read_text().splitlines()) for p in ROOT.rglob("*.py") if _ours(p)}
+    lengths = {
+        str(p.relative_to(ROOT)): len(p.read_text().splitlines()) for p in ROOT.rglob("*.py") if _ours(p)
+    }
     assert lengths
     assert {name: n for name, n in lengths.items() if n > 500} == {}
     package = sorted(n for name, n in lengths.items() if name.startswith("src"))

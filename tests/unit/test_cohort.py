@@ -103,7 +103,11 @@ def test_what_was_absent_is_told(small) -> None:
     ("spoil", "message", "detail"),
     [
         ({"expression": ("ann", "al"), "expression2": ("bob", "bo")}, "nobody is in both", "ann, bob"),
-        ({"expression": ("\n1\t16", "\n2\t16")}, "contig 2 has genes and is not in the variant file", "chr22"),
+        (
+            {"expression": ("\n1\t16", "\n2\t16")},
+            "contig 2 has genes and is not in the variant file",
+            "chr22",
+        ),
         ({"expression": ("strand", "length")}, "no strand column", "direction"),
         ({"expression": ("8\t9", "8\t20")}, "more than their TSS", "8-20"),
         ({"expression": ("\t-\t", "\t.\t")}, "neither + nor -", "'.'"),

@@ -35,7 +35,8 @@ def test_the_least_configuration_has_the_published_defaults(tmp_path: Path) -> N
 
 def test_overrides_are_yaml_values(tmp_path: Path) -> None:
     config = load_config(
-        written(tmp_path), ["training.epochs=5", "training.reference.epochs=2", "haplotypes=1", "backbone.weights=w"]
+        written(tmp_path),
+        ["training.epochs=5", "training.reference.epochs=2", "haplotypes=1", "backbone.weights=w"],
     )
     assert config.training.epochs == 5
     assert config.training.reference.epochs == 2
@@ -76,7 +77,12 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("override", "message"),
-    [("epochs", "--set takes key=value"), ("window.x=1", "window holds no keys"), ("out.x=1", "out holds no keys"), ("out=[", "not YAML")],
+    [
+        ("epochs", "--set takes key=value"),
+        ("window.x=1", "window holds no keys"),
+        ("out.x=1", "out holds no keys"),
+        ("out=[", "not YAML"),
+    ],
 )
 def test_overrides_that_cannot_be_set(tmp_path: Path, override: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):

@@ -29,10 +29,15 @@ def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
 def test_a_failed_block_leaves_nothing_and_keeps_what_was_there(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "old").write_text("old")
-    with pytest.raises(RuntimeError), write_aside(tmp_path / "a", force=True) as aside:
-        aside.mkdir()
-        (aside / "new").write_text("new")
-        raise RuntimeError
+
+    def fail() -> None:
+        with write_aside(tmp_path / "a", force=True) as aside:
+            aside.mkdir()
+            (aside / "new").write_text("new")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert names(tmp_path) == ["a"]
     assert names(tmp_path / "a") == ["old"]
 
@@ -62,9 +67,13 @@ def test_the_folder_one_stands_in_is_never_replaced(tmp_path: Path, monkeypatch:
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="the disk is full") as caught, write_aside(tmp_path / "a") as aside:
-        aside.write_text("half")
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def fill() -> None:
+        with write_aside(tmp_path / "a") as aside:
+            aside.write_text("half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(DataError, match="the disk is full") as caught:
+        fill()
     assert "MB free" in str(caught.value)
     assert names(tmp_path) == []
 

@@ -70,7 +70,10 @@ def test_no_window_of_unseen_genes_overlaps_a_seen_one(demo_cohort: Cohort) -> N
     for seed in range(5):
         split = presets.make_split(demo_cohort, people, window=64_000, unseen_share=0.3, seed=seed)
         tss = {gene.gene: gene.tss for gene in demo_cohort.genes}
-        for one, other in ((split.seen, split.unseen), (_trained_on_reference(split), split.reference_validation)):
+        for one, other in (
+            (split.seen, split.unseen),
+            (_trained_on_reference(split), split.reference_validation),
+        ):
             assert one
             assert other
             assert min(abs(tss[a] - tss[b]) for a in one for b in other) >= 64_000

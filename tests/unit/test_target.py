@@ -21,7 +21,9 @@ def test_log_is_log2_of_x_plus_1(demo_cohort: Cohort, demo_split: Split) -> None
     assert target.transductive == ()
 
 
-def test_residuals_of_training_people_do_not_depend_on_covariates(demo_cohort: Cohort, demo_split: Split) -> None:
+def test_residuals_of_training_people_do_not_depend_on_covariates(
+    demo_cohort: Cohort, demo_split: Split
+) -> None:
     target = make_target(demo_cohort, demo_split, "residual")
     train = demo_cohort.individual_index(demo_split.train)
     covariates = demo_cohort.covariates[:, train]

@@ -113,8 +113,11 @@ def test_streams_differ_by_each_part_and_by_type() -> None:
 def test_reproducible_leaves_torch_as_it_was() -> None:
     torch.manual_seed(1)
     before = torch.random.get_rng_state()
-    with reproducible("cpu"):
+    threads = torch.get_num_threads()
+    with reproducible("cpu", threads + 1):
         torch.manual_seed(2)
+        assert torch.get_num_threads() == threads + 1
         assert torch.are_deterministic_algorithms_enabled()
     assert torch.equal(torch.random.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
     assert not torch.are_deterministic_algorithms_enabled()

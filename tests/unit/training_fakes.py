@@ -10,15 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from glm2x.cohort.split import Split
 from glm2x.cohort.target import Target
 from glm2x.config import TrainConfig, parse_config
 from glm2x.training.run import train
-
-torch.set_num_threads(1)  # models this small only wait for a second thread
 
 WINDOW = 512
 GENES = ("g0", "g1", "g2", "g3.7")
@@ -65,6 +62,7 @@ class FakeSource:
 
 class FakeCohort:
     digest = "c" * 64
+    folder = Path("cohorts/fake")
     gene_ids = GENES
     individuals = PEOPLE
 
@@ -155,4 +153,7 @@ def run_training(out: Path | str, **options: Any) -> Any:
 
 
 if __name__ == "__main__":  # the process that test_training_resume kills
+    import torch
+
+    torch.set_num_threads(1)  # as in the tests' own process
     run_training(sys.argv[1], training__epochs=int(sys.argv[2]))

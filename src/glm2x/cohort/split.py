@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from glm2x.cohort.cohort import Cohort
 from glm2x.errors import DataError, UsageError
 from glm2x.files import digest, read_json, write_json
 from glm2x.genome.genes import unversioned
@@ -56,6 +57,17 @@ class Split:
         _refuse_overlap({"seen": self.seen, "unseen": self.unseen}, "a gene")
         if not self.train:
             raise UsageError("the split has no training people", wanted="at least one")
+
+    def require_cohort(self, cohort: Cohort) -> None:
+        """Raise `DataError` where the split was made for another cohort."""
+        if self.cohort_digest != cohort.digest:
+            raise DataError(
+                "the split was made for another cohort",
+                where=str(cohort.folder),
+                got=f"a split of cohort {self.cohort_digest[:12]}",
+                wanted=f"cohort {cohort.digest[:12]}",
+                do=f"glm2x split {cohort.folder} makes a new one",
+            )
 
     @cached_property
     def digest(self) -> str:

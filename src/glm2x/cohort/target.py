@@ -105,7 +105,7 @@ def log_expression(cohort: Cohort) -> NDArray[np.float64]:
             where=f"{cohort.gene_ids[g]}, {cohort.individuals[i]} of {cohort.folder}",
             got=str(cohort.expression[g, i]),
             wanted=f"{cohort.expression_scale} >= 0",
-            do="build the cohort with --expression-scale normalised (or log2) if they are transformed already",
+            do="build the cohort with --expression-scale normalised or log2 if that is what they are",
         )
     return np.log2(cohort.expression + 1)
 

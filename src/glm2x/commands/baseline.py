@@ -55,6 +55,7 @@ def baseline(
 
     refuse_existing(out, force=force)
     opened, sides = Cohort.open(cohort), Split.load(split)
+    sides.require_cohort(opened)
     kept = covariates_keep.split(",") if covariates_keep is not None else None
     goal = make_target(opened, sides, target, kept)
     names = [name.strip() for name in models.split(",") if name.strip()]

@@ -10,13 +10,15 @@ import numpy as np
 import torch
 
 from glm2x import __version__
+from glm2x.backbones.registry import get
 from glm2x.cohort.dictionary import HaplotypeDictionary
 from glm2x.cohort.target import Target, make_target
 from glm2x.config import TrainConfig
 from glm2x.errors import DataError
+from glm2x.heads.registry import build_head
 from glm2x.training.batches import HaplotypeSource
 from glm2x.training.checkpoint import Checkpoint, Metadata, copy_for_prediction, load_checkpoint
-from glm2x.training.fabric import start_fabric
+from glm2x.training.fabric import require_device, start_fabric
 from glm2x.training.loop import Log, PhaseRun, train_phase
 from glm2x.training.model import ExpressionModel, build_model, head_name
 from glm2x.training.progress import Progress, silent
@@ -74,29 +76,37 @@ def train(
     DataError
         The split is of another cohort, or a checkpoint is damaged.
     """
-    if split.cohort_digest != cohort.digest:
-        raise DataError(
-            "the split was made for another cohort",
-            where=config.split,
-            got=f"cohort {split.cohort_digest[:12]}...",
-            wanted=f"cohort {cohort.digest[:12]}...",
-            do=f"glm2x split {config.cohort} makes a new one",
-        )
-    run = start(
-        config, {"cohort_digest": cohort.digest, "split_digest": split.digest}, resume=resume, force=force
-    )
-    if run.facts()["done"]:
-        return run
+    split.require_cohort(cohort)
+    # all that can be refused is refused before there is a folder
+    _require_possible(config)
     if target is None:
         target = make_target(cohort, split, config.target)
     if source is None:
         source = HaplotypeDictionary(cohort, config.window)
     data = {phase.name: phase_data(phase, cohort, split, target) for phase in phases(config)}
+    run = start(
+        config, {"cohort_digest": cohort.digest, "split_digest": split.digest}, resume=resume, force=force
+    )
+    facts = run.facts()
+    if facts["done"]:
+        return run
     with run.locked():
+        threads = facts.get("threads", torch.get_num_threads())  # of the interrupted run, where there was one
+        run.record(threads=threads)
         fabric = start_fabric(config.training)
-        with reproducible(fabric.device.type):
+        with reproducible(fabric.device.type, threads):
             _train_phases(config, run, data, source, fabric, cohort, split, progress)
     return run
+
+
+def _require_possible(config: TrainConfig) -> None:
+    """Raise what is wrong with the backbone, head, device or start of a configuration."""
+    info = get(config.backbone.name)
+    with torch.device("meta"):  # shapes without memory
+        build_head(head_name(config), info.width, info.tokens_for(config.window))
+    require_device(config.training.device)
+    if config.start_from is not None:
+        _starting_point(config)
 
 
 def _train_phases(
@@ -124,7 +134,7 @@ def _train_phases(
         elif phase.start == "previous":
             load_checkpoint(run.result(todo[number - 1].name)).load_into(model)
         elif config.start_from is not None:
-            _start_from(config, model)
+            _starting_point(config).load_into(model)
         else:
             model.start_at(float(samples.observed.mean(dtype=np.float64)))
         metadata = Metadata(
@@ -158,8 +168,8 @@ def _initial_model(config: TrainConfig) -> ExpressionModel:
     return build_model(config)
 
 
-def _start_from(config: TrainConfig, model: ExpressionModel) -> None:
-    """Load the weights of ``start_from``; its backbone and head must be the configuration's."""
+def _starting_point(config: TrainConfig) -> Checkpoint:
+    """Return the checkpoint of ``start_from``; its backbone and head must be the configuration's."""
     checkpoint = load_checkpoint(str(config.start_from))
     got = (checkpoint.metadata.backbone, checkpoint.metadata.head)
     wanted = (config.backbone.name, head_name(config))
@@ -171,7 +181,7 @@ def _start_from(config: TrainConfig, model: ExpressionModel) -> None:
             wanted=f"backbone {wanted[0]}, head {wanted[1]}",
             do="set backbone.name and head.name to the checkpoint's, or choose another",
         )
-    checkpoint.load_into(model)
+    return checkpoint
 
 
 def _log(

@@ -16,20 +16,24 @@ def stream(*parts: int | str) -> int:
 
 
 @contextmanager
-def reproducible(device_type: str) -> Iterator[None]:
-    """Leave torch's global random state as it was found; on a CPU, allow deterministic kernels only.
+def reproducible(device_type: str, threads: int) -> Iterator[None]:
+    """Leave torch's global state as it was found; on a CPU, allow deterministic kernels only.
 
-    On a GPU several kernels have no deterministic form, so there equal seeds give equal batches and
-    dropout, but not equal bits.
+    Sums are split among `threads` threads, so that another number of them rounds otherwise. On a GPU
+    several kernels have no deterministic form: equal seeds give equal batches and dropout there, but
+    not equal bits.
     """
+    threads_before = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
     fills = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     with torch.random.fork_rng():
         torch.use_deterministic_algorithms(deterministic or device_type == "cpu")
+        torch.set_num_threads(threads)
         # filling memory that is about to be written costs time and changes no result
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         try:
             yield
         finally:
             torch.use_deterministic_algorithms(deterministic)
+            torch.set_num_threads(threads_before)
             torch.utils.deterministic.fill_uninitialized_memory = fills  # type: ignore[attr-defined]
