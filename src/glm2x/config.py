@@ -114,7 +114,7 @@ class TrainConfig(_Strict):
     @model_validator(mode="after")
     def _pairs_within_genes(self) -> TrainConfig:
         within = self.loss.pairwise == "signed-within-gene" or self.loss.kind == "mean-difference"
-        if within and self.training.sampler != "gene":
+        if within and self.strategy != "reference" and self.training.sampler != "gene":
             signed = self.loss.kind == "smooth-l1"
             name = "pairwise: signed-within-gene" if signed else "kind: mean-difference"
             raise ValueError(

@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
-from glm2x.backbones.onehot import N_CODE, OneHot
+from glm2x.backbones import onehot
+from glm2x.backbones.onehot import N_CODE, OneHot, unique_rows
 from glm2x.backbones.registry import backbones, build, get
 from glm2x.config import BackboneConfig
 from glm2x.errors import UsageError
@@ -75,3 +77,31 @@ def test_one_base_changes_its_own_token_only() -> None:
     codes[1, 600] = 2
     first, second = model(codes)
     assert (first != second).any(dim=1).tolist() == [False, False, True, False]
+
+
+def test_what_haplotypes_share_is_computed_once() -> None:
+    """The same tokens and gradients as stretch by stretch, from as many stretches as differ."""
+    torch.manual_seed(0)
+    model = OneHot(1024).double()
+    codes = torch.randint(0, 5, (1, 1024), dtype=torch.uint8).repeat(6, 1)
+    codes[2, 300] = (codes[2, 300] + 1) % 5
+    codes[4, 300] = codes[2, 300]
+    codes[4, 1000] = (codes[4, 1000] + 1) % 5
+    stretches, place = unique_rows(codes.reshape(-1, 256))
+    assert len(stretches) == 4 + 1 + 1
+    assert torch.equal(stretches[place], codes.reshape(-1, 256))
+    weight = torch.randn(6, 4, 48, dtype=torch.float64)
+    results = []
+    for tokens in (model(codes), model._tokens(codes.reshape(-1, 256)).reshape(6, 4, 48)):
+        model.zero_grad()
+        (tokens * weight).sum().backward()
+        results.append([tokens, *(p.grad.clone() for p in model.parameters())])
+    torch.testing.assert_close(*results)
+
+
+def test_rows_that_a_hash_confuses_are_all_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onehot, "_hash_weights", lambda words: np.zeros(words, dtype=np.int64))
+    codes = torch.randint(0, 5, (5, 256), dtype=torch.uint8)
+    stretches, place = unique_rows(codes)
+    assert torch.equal(stretches, codes)
+    assert place.tolist() == [0, 1, 2, 3, 4]

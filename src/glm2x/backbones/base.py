@@ -14,15 +14,9 @@ class Backbone(nn.Module, ABC):
     ----------
     width
         Channels of a token.
-    chunk
-        How many haplotypes may go through together, or None for any number. A number is only for
-        backbones that treat each haplotype by itself (no BatchNorm): larger batches then go
-        through in parts, and in training each part's activations are computed a second time for
-        its gradient instead of being kept.
     """
 
     width: int
-    chunk: int | None = None
 
     @abstractmethod
     def tokens(self, window: int) -> int:

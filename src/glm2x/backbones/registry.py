@@ -70,7 +70,7 @@ _BACKBONES = (
         head="position-pool",
         weights="none: trained from scratch",
         licence="as glm2x",
-        memory="64 kb: 1.3 GB for a training step of 700 haplotypes, less for fewer than 250",
+        memory="under 1 GB: a gene's 700 haplotypes of 64 kb share nearly all that is computed",
         needs=(),
         module="glm2x.backbones.onehot",
     ),

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from glm2x.backbones.base import Backbone
 from glm2x.backbones.registry import build, get
@@ -38,7 +36,7 @@ class ExpressionModel(nn.Module):
 
     def predict_haplotypes(self, inputs: Tensor) -> Tensor:
         """Return one number a haplotype, [H], from codes uint8 [H, L]."""
-        return cast(Tensor, self.head(self._tokens(inputs)))
+        return cast(Tensor, self.head(self.backbone(inputs)))
 
     def forward(self, inputs: Tensor, index: Tensor) -> Tensor:
         """Return one number a person, float [P].
@@ -51,22 +49,6 @@ class ExpressionModel(nn.Module):
             int64 [P, n]: the rows of `inputs` that are a person's n haplotypes.
         """
         return self.predict_haplotypes(inputs)[index].mean(dim=1)
-
-    def _tokens(self, inputs: Tensor) -> Tensor:
-        """Return [H, T, C]; where the backbone says so, a bounded number of haplotypes at a time.
-
-        With gradients the parts' activations are not kept but computed again (activation
-        checkpointing), which bounds memory by one part at the cost of a second forward.
-        """
-        size = self.backbone.chunk
-        if size is None or len(inputs) <= size:
-            return cast(Tensor, self.backbone(inputs))
-        chunks = torch.split(inputs, size)
-        if torch.is_grad_enabled():
-            parts = [checkpoint(self.backbone, part, use_reentrant=False) for part in chunks]
-        else:
-            parts = [self.backbone(part) for part in chunks]
-        return torch.cat(cast("list[Tensor]", parts))
 
 
 def build_model(config: TrainConfig) -> ExpressionModel:
