@@ -23,13 +23,14 @@ check: $(VENV)/.installed-dev
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else \
 	  "glm2x needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is %d.%d: give another, as in make demo PYTHON=python3.12" % v)'
-	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install $(PINNED) --editable .
-	touch $@
+	@echo "installing glm2x into $(VENV): about 2 GB, a minute or two"
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install $(PINNED) --editable .
+	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) install $(PINNED) --editable '.[dev]'
-	touch $@
+	@$(PIP) install $(PINNED) --editable '.[dev]'
+	@touch $@
 
 clean:
 	rm -rf $(VENV) $(OUT) .mypy_cache .pytest_cache .ruff_cache .hypothesis

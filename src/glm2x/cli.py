@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from glm2x import __version__
 from glm2x.errors import DataError, Glm2xError
@@ -21,6 +21,7 @@ app = App(
     help="Predict a person's gene expression from that person's two haplotypes, and compare models that do.",
     version=__version__,
     help_format="plaintext",
+    default_parameter=Parameter(negative=""),  # --force has no --no-force
     exit_on_error=False,
     print_error=False,
 )

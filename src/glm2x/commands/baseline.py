@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
-
-from cyclopts import Parameter
+from typing import Literal
 
 from glm2x.console import progress, say
 
@@ -21,7 +19,7 @@ def baseline(
     models: str = DEFAULT,
     target: Literal["log", "residual", "residual-all"] = "log",
     window: int = 64_000,
-    covariates_keep: Annotated[str | None, Parameter(help="Covariates to regress out, by commas.")] = None,
+    covariates_keep: str | None = None,
     jobs: int | None = None,
     force: bool = False,
 ) -> None:
@@ -41,6 +39,8 @@ def baseline(
         log, or residual after covariates (fitted on training people), or residual-all (on everyone).
     window
         Variants of this many base pairs around the TSS.
+    covariates_keep
+        The covariates of the cohort to regress out, by commas (default: all).
     jobs
         Processes (default: one a core, where it pays).
     force

@@ -51,7 +51,7 @@ def build(
     say(
         f"cohort: {counts['genes']} genes, {counts['individuals']} individuals "
         f"({counts['individuals_with_expression']} with expression), "
-        f"{sum(counts['columns'].values()):,} SNPs on {len(counts['columns'])} contigs"
+        f"{sum(counts['columns'].values()):,} SNPs"
     )
     for fate, count in counts["records"].items():
         if fate != "applied":

@@ -30,8 +30,10 @@ def predict(
         The people's cohort folder.
     out
         The table to write: .parquet, or .csv.
-    individuals, genes
-        Whom and what to predict, one a line (default: all of the cohort).
+    individuals
+        Whom to predict, one a line (default: everybody in the cohort).
+    genes
+        What to predict, one a line (default: all of the cohort).
     split
         Whose sides the table states (default: the split that the model was trained with).
     device

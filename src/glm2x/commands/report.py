@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from glm2x.console import say
 
@@ -14,7 +11,7 @@ def report(
     folder: Path,
     /,
     *,
-    run: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
+    run: tuple[Path, ...] = (),
     out: Path | None = None,
     force: bool = False,
 ) -> None:

@@ -37,10 +37,14 @@ def split(
     out
         The JSON file to write.
     preset
-        s250: RandomState(0).permutation of the people, 250 to train on (the last 40 of them to choose
-        epochs with). published-50-100: the published lists, as far as the cohort has them.
-    train, test, validation
-        Lists of individuals, one a line.
+        s250: 250 random people to train on, the last 40 of them to choose epochs with.
+        published-50-100: the published lists, as far as the cohort has them.
+    train
+        List of individuals to train on, one a line.
+    test
+        List of individuals to test on.
+    validation
+        List of individuals to choose epochs with.
     train_count
         So many random people to train on, validation people included; the rest are tested.
     validation_count

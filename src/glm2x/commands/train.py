@@ -14,7 +14,7 @@ def train(
     config: str,
     /,
     *,
-    set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
+    set_: Annotated[tuple[str, ...], Parameter(name="--set")] = (),
     resume: bool = False,
     force: bool = False,
 ) -> None:
