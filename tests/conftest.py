@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pysam
@@ -11,6 +12,8 @@ from glm2x.cohort.build import CohortSources, build_cohort
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.presets import make_split, preset_people
 from glm2x.cohort.split import Split
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, before torch is imported
 
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "src/glm2x/demo/data"
@@ -59,7 +62,8 @@ class SmallCohort:
     )
     records = ("1\t9\t.\tA\tG\t.\t.\t.\tGT\t0|1\t1|1\n", "1\t17\t.\tA\tC\t.\t.\t.\tGT\t1|0\t0|0\n")
     expression = (
-        "#chr\tstart\tend\tgene\tstrand\tbob\tann\n1\t8\t9\tplus\t+\t3\t1\n1\t16\t17\tminus.2\t-\t0\t7\n"
+        "#chr\tstart\tend\tgene\tstrand\tbob\tann\n"
+        "1\t8\t9\tplus\t+\t3\t1\n1\t16\t17\tENSG00000000002.2\t-\t0\t7\n"
     )
 
     def __init__(self, folder: Path) -> None:

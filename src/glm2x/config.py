@@ -18,7 +18,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from glm2x.errors import UsageError
-from glm2x.files import require_file
+from glm2x.files import read_text
 
 TargetMode = Literal["log", "residual", "residual-all"]
 Strategy = Literal["reference", "personal", "reference-then-personal"]
@@ -67,7 +67,7 @@ class PhaseSettings(_Strict):
 
     epochs: Annotated[int, Field(ge=1)] | None = None
     batch_size: Annotated[int, Field(ge=1)] | None = None
-    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
 
 
 class TrainingConfig(_Strict):
@@ -83,9 +83,9 @@ class TrainingConfig(_Strict):
     batch: Literal["people", "haplotypes"] = "people"
     sampler: Literal["random", "gene"] = "random"
     optimizer: Literal["adam", "adamw"] = "adam"
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-4
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    gradient_clip: Annotated[float, Field(gt=0)] | None = None
+    gradient_clip: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     schedule: Literal["published", "constant", "one-cycle"] = "published"
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -126,6 +126,19 @@ class TrainConfig(_Strict):
         return self
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """A SafeLoader that takes no key twice, where YAML's own would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key} stands twice", node.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
 def load_config(path: Path | str, overrides: Sequence[str] = ()) -> TrainConfig:
     """Read a configuration, from a YAML file or a shipped one by name, and apply `key=value` overrides.
 
@@ -143,12 +156,10 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> TrainConfig:
     DataError
         The file does not exist.
     """
-    if str(path) in shipped_names():
-        text = _shipped(str(path))
-    else:
-        text = require_file(path, kind="configuration").read_text()
+    shipped = str(path) in shipped_names()
+    text = _shipped(str(path)) if shipped else read_text(path, kind="configuration")
     try:
-        values = yaml.safe_load(text)
+        values = _UniqueKeys(text).get_single_data()
     except yaml.YAMLError as error:
         raise UsageError("the configuration is not YAML", where=str(path), got=str(error)) from error
     if not isinstance(values, dict):

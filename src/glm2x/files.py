@@ -6,13 +6,17 @@ import errno
 import hashlib
 import json
 import os
+import platform
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from glm2x.errors import DataError, Glm2xError, UsageError
+
+MARKERS = ("cohort.json", "metrics.json", "run.json", "state.json")  # one lies in each folder of ours
 
 _NO_ROOM = 1_000_000  # bytes that are as good as none
 
@@ -22,30 +26,36 @@ def write_aside(target: Path | str, *, force: bool = False) -> Iterator[Path]:
     """Give a path beside `target` to write to; rename it to `target` when the block succeeds.
 
     The block creates a file or a folder at the path it is given. When it raises, what it wrote is
-    removed. A process that is killed leaves only a hidden `.{name}.partial-{pid}`.
+    removed. A process that is killed leaves only a hidden `.{name}.partial-{host}-{pid}`, which the
+    next one on the same machine removes.
 
     Parameters
     ----------
     target
         The final path, a file or a folder.
     force
-        Replace what is there. A folder is first moved out of the way, then removed.
+        Replace what is there: a file by a file, a folder of ours by a folder. The old folder is
+        first moved out of the way, then removed.
 
     Raises
     ------
     UsageError
-        `target` exists and `force` is not set.
+        `target` may not be replaced, see `refuse_existing`.
     DataError
         The disk is full.
     """
     target = Path(target)
+    if target.is_symlink():
+        target = target.resolve()
     refuse_existing(target, force=force)
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.parent / f".{target.name}.partial-{os.getpid()}"
+    _remove_orphans(target)
+    aside = target.parent / f".{target.name}.partial-{platform.node()}-{os.getpid()}"
     _remove(aside)
     try:
         yield aside
         _sync(aside)
+        refuse_existing(target, force=force)  # somebody else may have been quicker
         _replace(aside, target)
     except BaseException as error:
         full = _is_full(error, target.parent)
@@ -56,19 +66,26 @@ def write_aside(target: Path | str, *, force: bool = False) -> Iterator[Path]:
 
 
 def refuse_existing(target: Path | str, *, force: bool) -> None:
-    """Raise `UsageError` when `target` is there already and may not be replaced."""
+    """Raise `UsageError` when `target` is there and may not be replaced.
+
+    Without `force` nothing is. With it a file is, and a folder that is empty or that one of the
+    `MARKERS` shows to be ours; never a folder of somebody's own.
+    """
     target = Path(target)
-    if target.exists() and not force:
+    if not os.path.lexists(target):
+        return
+    if not force:
         raise UsageError(
             f"{target.name} is there already, and nothing is overwritten unasked",
             where=str(target),
             do="give --force to replace it, or another --out",
         )
-    if target.is_dir() and any(kept.is_relative_to(target.resolve()) for kept in (Path.cwd(), Path.home())):
+    if target.is_dir() and any(target.iterdir()) and not any((target / m).is_file() for m in MARKERS):
         raise UsageError(
-            f"{target.name or target} holds the folder you are in or your home, and is not replaced",
+            f"{target.name or target} is a folder that glm2x did not write, and is not replaced",
             where=str(target.resolve()),
-            do="give another --out",
+            wanted=f"a folder that holds one of {', '.join(MARKERS)}",
+            do="give another --out, or remove it yourself",
         )
 
 
@@ -102,6 +119,41 @@ def write_json(path: Path | str, value: Any, *, force: bool = False) -> None:
         aside.write_text(text)
 
 
+def read_text(path: Path | str, *, kind: str = "file") -> str:
+    """Return the text of a UTF-8 file, with or without a byte-order mark.
+
+    Raises
+    ------
+    DataError
+        The file is missing or is not UTF-8.
+    """
+    path = require_file(path, kind=kind)
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"the {kind} {path.name} is not text", where=str(path), got=str(error), wanted="UTF-8"
+        ) from error
+
+
+def read_list(path: Path | str) -> tuple[str, ...]:
+    """Read names, one a line; blank lines and lines that start with ``#`` are passed over.
+
+    Raises
+    ------
+    DataError
+        The file is missing, is not text, holds no name, or one twice.
+    """
+    lines = (line.strip() for line in read_text(path, kind="list").splitlines())
+    names = tuple(line for line in lines if line and not line.startswith("#"))
+    if not names:
+        raise DataError("a list holds no name", where=str(path), wanted="one name a line")
+    repeated = next((name for name, count in Counter(names).items() if count > 1), None)
+    if repeated is not None:
+        raise DataError(f"{repeated} stands twice in a list", where=str(path), wanted="each name once")
+    return names
+
+
 def read_json(path: Path | str) -> Any:
     """Read a JSON file.
 
@@ -110,10 +162,10 @@ def read_json(path: Path | str) -> Any:
     DataError
         The file is missing or is not JSON.
     """
-    path = require_file(path)
+    path = Path(path)
     try:
-        return json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        return json.loads(read_text(path))
+    except (json.JSONDecodeError, RecursionError) as error:
         raise DataError(f"{path.name} is not readable as JSON", where=str(path), got=str(error)) from error
 
 
@@ -129,7 +181,7 @@ def require_file(path: Path | str, *, kind: str = "file") -> Path:
     if not path.is_file():
         got = "a folder" if path.is_dir() else "nothing at that path"
         raise DataError(
-            f"the {kind} {path.name} does not exist",
+            f"the {kind} {path.name or path} does not exist",
             where=str(path),
             got=got,
             wanted=f"a {kind}",
@@ -160,13 +212,34 @@ def _sync(path: Path) -> None:
 
 def _replace(aside: Path, target: Path) -> None:
     """Rename `aside` to `target`; a folder that is there already is moved away first."""
-    if not target.is_dir():
+    if not target.exists():
+        aside.rename(target)
+        return
+    if target.is_dir() != aside.is_dir():
+        kinds = ("a folder", "a file") if target.is_dir() else ("a file", "a folder")
+        raise UsageError(
+            f"{target.name} is {kinds[0]}, and {kinds[1]} would be written in its place",
+            where=str(target),
+            do="give another --out",
+        )
+    if target.is_file():
         aside.replace(target)
         return
     old = target.parent / f".{target.name}.replaced-{os.getpid()}"
     target.rename(old)
     aside.rename(target)
     shutil.rmtree(old)
+
+
+def _remove_orphans(target: Path) -> None:
+    """Remove what killed processes of this machine left half-written for the same target."""
+    if not Path("/proc/self").exists():
+        return  # it cannot be told who is alive
+    start = f".{target.name}.partial-{platform.node()}-"
+    for path in target.parent.iterdir():
+        pid = path.name.removeprefix(start)
+        if path.name.startswith(start) and pid.isdigit() and not Path("/proc", pid).exists():
+            _remove(path)
 
 
 def _remove(path: Path) -> None:

@@ -160,18 +160,22 @@ def from_matrix(
 
 
 def write_predictions(path: Path | str, predictions: Predictions, *, force: bool = False) -> None:
-    """Write a table as parquet with its metadata in the file, or as CSV when the name ends in ``.csv``.
+    """Write a table: ``.parquet`` with its metadata in the file, or ``.csv``.
 
     A CSV cannot hold the metadata: read back, its target is unknown.
 
     Raises
     ------
     UsageError
-        The file exists and `force` is not set.
+        The file exists and `force` is not set, or its name ends otherwise.
     DataError
         The table is not valid, or the disk is full.
     """
     path = Path(path)
+    if path.suffix not in (".csv", ".parquet"):
+        raise UsageError(
+            "a table of predictions is a .parquet or a .csv", where=str(path), got=path.suffix or "no ending"
+        )
     validate(predictions.frame, where=str(path))
     frame = predictions.frame.select(list(COLUMNS))
     with write_aside(path, force=force) as aside:
@@ -285,7 +289,7 @@ def _read_file(path: Path) -> tuple[pl.DataFrame, PredictionMetadata]:
     is_csv = path.name.endswith((".csv", ".csv.gz"))
     try:
         if is_csv:
-            return pl.read_csv(path, infer_schema=False), PredictionMetadata()
+            return pl.read_csv(path, infer_schema=False, glob=False), PredictionMetadata()
         frame = pl.read_parquet(path, glob=False, hive_partitioning=False)
         stored = pl.read_parquet_metadata(path)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:

@@ -207,7 +207,7 @@ def test_a_run_is_not_gone_on_with_under_another_configuration(
                 "o",
             ],
             1,
-            "no",
+            "no.vcf",
         ),
         (["haplotypes", "nowhere", "--gene", "g", "--individual", "i"], 1, "there is no cohort"),
         (["haplotypes", "COHORT", "--gene", "ENSG0", "--individual", "HG00096"], 1, "ENSG0"),
@@ -225,7 +225,7 @@ def test_a_run_is_not_gone_on_with_under_another_configuration(
         (["split", "COHORT", "--preset", "s25", "--out", "s.json"], 2, "s250"),
         (["split", "COHORT", "--preset", "s250", "--train-count", "9", "--out", "s.json"], 2, "2 of them"),
         (["split", "COHORT", "--train", "t", "--out", "s.json"], 2, "--test"),
-        (["split", "COHORT", "--train-count", "400", "--out", "s.json"], 2, "too few people"),
+        (["split", "COHORT", "--train-count", "400", "--out", "s.json"], 2, "these numbers of people"),
         (
             ["baseline", "COHORT", "--split", "SPLIT", "--models", "elastic", "--out", "b.csv"],
             2,

@@ -18,14 +18,14 @@ from glm2x.genome.sequence import decode
 def test_people_are_joined_by_name(small) -> None:
     cohort = small.build()
     assert cohort.individuals == ("ann", "bob")
-    assert cohort.gene_ids == ("plus", "minus.2")
+    assert cohort.gene_ids == ("plus", "ENSG00000000002.2")
     assert cohort.expression.tolist() == [[1.0, 3.0], [7.0, 0.0]]  # the BED has bob first
 
 
 def test_genes_may_be_named_without_their_version(small) -> None:
     cohort = small.build()
-    assert cohort.gene("minus").gene == "minus.2"
-    assert cohort.gene_index(["minus.2", "plus"]).tolist() == [1, 0]
+    assert cohort.gene("ENSG00000000002").gene == "ENSG00000000002.2"
+    assert cohort.gene_index(["ENSG00000000002.2", "plus"]).tolist() == [1, 0]
     with pytest.raises(DataError, match="1 of 2 genes are not in the cohort") as caught:
         cohort.gene_index(["plus", "other"])
     assert "other" in str(caught.value)
@@ -34,7 +34,7 @@ def test_genes_may_be_named_without_their_version(small) -> None:
 def test_haplotypes_come_in_the_genes_direction(small) -> None:
     cohort = small.build()
     dictionary = HaplotypeDictionary(cohort, 8)
-    plus, minus = dictionary.gene("plus"), dictionary.gene("minus")
+    plus, minus = dictionary.gene("plus"), dictionary.gene("ENSG00000000002")
     assert decode(plus.reference) == "GGTTAACC"  # [4, 12)
     assert [decode(plus.codes([row])[0]) for row in plus.index.ravel()] == [
         "GGTTAACC",
@@ -102,7 +102,11 @@ def test_what_was_absent_is_told(small) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message", "detail"),
     [
-        ({"expression": ("ann", "al"), "expression2": ("bob", "bo")}, "nobody is in both", "ann, bob"),
+        (
+            {"expression": ("ann", "al"), "expression2": ("bob", "bo")},
+            "nobody is in both expression.bed",
+            "ann, bob",
+        ),
         (
             {"expression": ("\n1\t16", "\n2\t16")},
             "contig 2 has genes and is not in the variant file",
@@ -111,12 +115,41 @@ def test_what_was_absent_is_told(small) -> None:
         ({"expression": ("strand", "length")}, "no strand column", "direction"),
         ({"expression": ("8\t9", "8\t20")}, "more than their TSS", "8-20"),
         ({"expression": ("\t-\t", "\t.\t")}, "neither + nor -", "'.'"),
-        ({"expression": ("minus.2", "plus")}, "plus stands twice", "once"),
+        ({"expression": ("ENSG00000000002.2", "plus")}, "plus stands twice", "once"),
         ({"expression": ("bob", "ann")}, "ann stands twice", "once"),
-        ({"expression": ("\t7\n", "\tseven\n")}, "no finite number", "minus.2, column ann"),
+        ({"expression": ("\t7\n", "\tseven\n")}, "no finite number", "ENSG00000000002.2, column ann"),
         ({"expression": ("\t7\n", "\tinf\n")}, "no finite number", "'inf'"),
+        ({"expression": ("\t7\n", "\n")}, "another number of columns", "6 columns"),
+        (
+            {"expression": ("#chr\tstart", "##note\n#chr\tstart"), "expression2": ("bob", "ann")},
+            "ann stands",
+            "once",
+        ),
+        (
+            {
+                "header": ("ID=1,", "ID=../1,"),
+                "expression": ("\n1\t", "\n../1\t"),
+                "reference": (">1", ">../1"),
+            },
+            "cannot be a file's",
+            "'../1'",
+        ),
+        (
+            {
+                "header": ("ann", "gene"),
+                "expression": ("\tgene\t", "\tpid\t"),
+                "expression2": ("ann", "gene"),
+            },
+            "an individual is called gene",
+            "rename",
+        ),
+        (
+            {"header": ("\tFORMAT\tann\tbob", "")},
+            "holds no genotypes",
+            "#CHROM",
+        ),
         ({"expression": ("#chr\tstart", "symbol\tvalue")}, "does not look like a phenotype BED", "symbol"),
-        ({"expression": ("16\t17", "99\t100")}, "outside its contig", "minus.2"),
+        ({"expression": ("16\t17", "99\t100")}, "outside its contig", "ENSG00000000002.2"),
         ({"expression": ("16\t17", "x\t17")}, "no whole number", "'x'"),
         ({"reference": ("AACCGGTTAACC", "AACCGGTTTACC")}, "REF differs", "1:9"),
     ],
@@ -234,3 +267,100 @@ def test_the_dictionary_holds_every_haplotype_once(demo_cohort: Cohort) -> None:
             for haplotype in (0, 1):
                 expected = window.haplotype(2 * person + haplotype)
                 assert np.array_equal(unique[found.index[person, haplotype]], expected)
+
+
+def test_damage_that_keeps_the_size_is_found_by_a_check(small) -> None:
+    cohort = small.build()
+    cohort.verify()
+    bits = cohort.folder / "variants" / "1.npy"
+    damaged = bytearray(bits.read_bytes())
+    damaged[-1] ^= 64
+    bits.write_bytes(damaged)
+    with pytest.raises(DataError, match="is damaged") as caught:
+        Cohort.open(cohort.folder).verify()
+    assert "1.npy" in str(caught.value)
+
+
+def test_an_array_of_another_kind_is_refused(small) -> None:
+    cohort = small.build()
+    bits = cohort.folder / "variants" / "1.npy"
+    size = bits.stat().st_size
+    bits.write_bytes(b"x" * size)
+    with pytest.raises(DataError, match="array of the cohort is damaged"):
+        Cohort.open(cohort.folder).variants("1")
+    np.save(bits, np.zeros((size - 128) // 8, dtype=np.float64))
+    bits.write_bytes(bits.read_bytes()[:size].ljust(size, b"\0"))
+    with pytest.raises(DataError, match="array of the cohort is damaged"):
+        Cohort.open(cohort.folder).variants("1")
+
+
+@pytest.mark.parametrize("content", ["[]", '{"format_version": 1}', "[" * 100_000])
+def test_a_manifest_that_is_none(small, content: str) -> None:
+    cohort = small.build()
+    (cohort.folder / "cohort.json").write_text(content)
+    with pytest.raises(DataError, match=r"format version|lacks a key|not readable as JSON"):
+        Cohort.open(cohort.folder)
+
+
+def test_a_folder_of_somebodys_own_is_never_replaced(small) -> None:
+    small.out.mkdir()
+    (small.out / "thesis.txt").write_text("mine")
+    with pytest.raises(UsageError, match="did not write"):
+        small.build(force=True)
+    assert (small.out / "thesis.txt").read_text() == "mine"
+
+
+def test_the_files_it_is_built_from_are_never_replaced(small) -> None:
+    small.build()
+    sources = small.write()
+    inside = small.out / "people.vcf"
+    inside.write_bytes(sources.variants.read_bytes())
+    with pytest.raises(UsageError, match="holds a file that the cohort is built from"):
+        build_cohort(CohortSources(inside, sources.expression, sources.reference), small.out, force=True)
+    assert inside.is_file()
+
+
+def test_populations_and_covariates_are_joined_by_name(small, tmp_path: Path) -> None:
+    (tmp_path / "people.tsv").write_text("individual\tpopulation\nbob\tTSI\ncyd\tFIN\nann\tGBR\n")
+    (tmp_path / "covariates.tsv").write_text("id\tbob\tann\nPC1\t2\t1\nPC2\tNA\t\n")
+    sources = small.write()
+    build_cohort(
+        CohortSources(
+            sources.variants,
+            sources.expression,
+            sources.reference,
+            tmp_path / "people.tsv",
+            tmp_path / "covariates.tsv",
+        ),
+        small.out,
+    )
+    cohort = Cohort.open(small.out)
+    assert cohort.people["population"].to_list() == ["GBR", "TSI"]
+    assert cohort.covariates[0].tolist() == [1.0, 2.0]
+    assert np.isnan(cohort.covariates[1]).all()
+    assert cohort.manifest["absent"]["from_variants"] == ["cyd"]
+
+
+@pytest.mark.parametrize("table", ["individuals", "covariates"])
+def test_a_table_of_other_people_is_refused(small, tmp_path: Path, table: str) -> None:
+    content = {"individuals": "individual\tpopulation\nzed\t1\n", "covariates": "id\tzed\nPC1\t1\n"}
+    (tmp_path / "other.tsv").write_text(content[table])
+    sources = vars(small.write()) | {table: tmp_path / "other.tsv"}
+    with pytest.raises(DataError, match=r"nobody is in both other\.tsv"):
+        build_cohort(CohortSources(**sources), small.out)
+
+
+def test_names_that_only_look_versioned_are_two_genes(small) -> None:
+    small.expression = small.expression.replace("plus", "RP11-34P13.7").replace(
+        "ENSG00000000002.2", "RP11-34P13.8"
+    )
+    cohort = small.build()
+    assert cohort.gene("RP11-34P13.7").tss == 8
+    with pytest.raises(DataError, match=r"RP11-34P13\.9"):
+        cohort.gene("RP11-34P13.9")
+
+
+def test_an_individual_may_have_the_name_of_an_annotation(small) -> None:
+    small.header = small.header.replace("ann", "score")
+    small.expression = small.expression.replace("ann", "score")
+    assert small.build().expression[0].tolist() == [1.0, 3.0]

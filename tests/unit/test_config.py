@@ -108,3 +108,11 @@ def test_an_unknown_experiment_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="no shipped experiment is called onehot-ref") as caught:
         show_config("onehot-ref")
     assert "did you mean onehot-reference?" in str(caught.value)
+
+
+def test_a_key_that_stands_twice(tmp_path: Path) -> None:
+    path = tmp_path / "config.yml"
+    path.write_text("cohort: c\nsplit: s\nsplit: t\nbackbone: {name: onehot}\nout: o\n")
+    with pytest.raises(UsageError, match="not YAML") as caught:
+        load_config(path)
+    assert "split stands twice" in str(caught.value)

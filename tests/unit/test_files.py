@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from glm2x.errors import DataError, UsageError
-from glm2x.files import digest, read_json, refuse_existing, require_file, sha256, write_aside, write_json
+from glm2x.files import digest, read_json, read_list, require_file, sha256, write_aside, write_json
 
 
 def names(folder: Path) -> list[str]:
@@ -29,6 +29,7 @@ def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
 def test_a_failed_block_leaves_nothing_and_keeps_what_was_there(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "old").write_text("old")
+    (tmp_path / "a" / "run.json").write_text("{}")
 
     def fail() -> None:
         with write_aside(tmp_path / "a", force=True) as aside:
@@ -39,7 +40,7 @@ def test_a_failed_block_leaves_nothing_and_keeps_what_was_there(tmp_path: Path) 
     with pytest.raises(RuntimeError):
         fail()
     assert names(tmp_path) == ["a"]
-    assert names(tmp_path / "a") == ["old"]
+    assert names(tmp_path / "a") == ["old", "run.json"]
 
 
 def test_a_folder_replaces_a_folder(tmp_path: Path) -> None:
@@ -47,8 +48,55 @@ def test_a_folder_replaces_a_folder(tmp_path: Path) -> None:
         with write_aside(tmp_path / "a", force=True) as aside:
             aside.mkdir()
             (aside / content).write_text(content)
+            (aside / "cohort.json").write_text("{}")
     assert names(tmp_path) == ["a"]
-    assert names(tmp_path / "a") == ["new"]
+    assert names(tmp_path / "a") == ["cohort.json", "new"]
+
+
+def write_file(target: Path) -> None:
+    with write_aside(target, force=True) as aside:
+        aside.write_text("file")
+
+
+def write_folder(target: Path) -> None:
+    with write_aside(target, force=True) as aside:
+        aside.mkdir()
+
+
+def test_a_folder_of_somebodys_own_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "text").write_text("mine")
+    for write in (write_file, write_folder):
+        with pytest.raises(UsageError, match="did not write"):
+            write(tmp_path / "thesis")
+    (tmp_path / "thesis" / "cohort.json").write_text("{}")
+    with pytest.raises(UsageError, match="a file would be written in its place"):
+        write_file(tmp_path / "thesis")
+    (tmp_path / "table").write_text("mine")
+    with pytest.raises(UsageError, match="a folder would be written in its place"):
+        write_folder(tmp_path / "table")
+    assert names(tmp_path) == ["table", "thesis"]
+    assert (tmp_path / "thesis" / "text").read_text() == "mine"
+
+
+def test_what_somebody_else_wrote_meanwhile_is_kept(tmp_path: Path) -> None:
+    def race() -> None:
+        with write_aside(tmp_path / "a") as aside:
+            aside.write_text("mine")
+            (tmp_path / "a").write_text("theirs")
+
+    with pytest.raises(UsageError, match="is there already"):
+        race()
+    assert names(tmp_path) == ["a"]
+    assert (tmp_path / "a").read_text() == "theirs"
+
+
+def test_a_link_is_written_through(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    write_file(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "file"
 
 
 def test_nothing_is_replaced_unasked(tmp_path: Path) -> None:
@@ -56,14 +104,6 @@ def test_nothing_is_replaced_unasked(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is there already"), write_aside(tmp_path / "a"):
         pytest.fail("the block must not run")
     assert (tmp_path / "a").read_text() == "mine"
-
-
-def test_the_folder_one_stands_in_is_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "deep").mkdir()
-    monkeypatch.chdir(tmp_path / "deep")
-    for target in (".", "..", "/"):
-        with pytest.raises(UsageError, match="is not replaced"):
-            refuse_existing(target, force=True)
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
@@ -88,6 +128,9 @@ def test_a_killed_process_leaves_nothing_under_the_final_name(tmp_path: Path) ->
     assert ended.returncode == -signal.SIGKILL
     assert not (tmp_path / "a").exists()
     assert [name for name in names(tmp_path) if not name.startswith(".a.partial-")] == []
+    assert len(names(tmp_path)) == 1
+    write_file(tmp_path / "a")
+    assert names(tmp_path) == ["a"]  # what the dead one left is gone
 
 
 def test_checksums(tmp_path: Path) -> None:
@@ -102,7 +145,7 @@ def test_json(tmp_path: Path) -> None:
     assert read_json(tmp_path / "a.json") == {"x": None}
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "b.json", float("nan"))
-    (tmp_path / "a.json").write_bytes(b'{"x": \xff')
+    (tmp_path / "a.json").write_text('{"x": ')
     with pytest.raises(DataError, match="not readable as JSON"):
         read_json(tmp_path / "a.json")
 
@@ -114,3 +157,14 @@ def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist") as caught:
         require_file(tmp_path)
     assert "a folder" in str(caught.value)
+
+
+def test_lists(tmp_path: Path) -> None:
+    path = tmp_path / "list"
+    path.write_bytes("\ufeff# people\nann\n\n bob \r\n".encode())
+    assert read_list(path) == ("ann", "bob")
+    bad = {b"\n#x\n": "holds no name", b"a\nb\na\n": "a stands twice", b"\xff": "not text"}
+    for content, message in bad.items():
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=message):
+            read_list(path)

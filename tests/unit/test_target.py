@@ -9,7 +9,7 @@ import pytest
 
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
-from glm2x.cohort.target import make_target
+from glm2x.cohort.target import _sees_expression, make_target
 from glm2x.errors import DataError, UsageError
 
 
@@ -89,7 +89,9 @@ def test_a_gene_nobody_was_measured_for(demo_cohort: Cohort, demo_split: Split) 
         make_target(with_expression(demo_cohort, changed), demo_split, "log")
 
 
-def with_expression(cohort: Cohort, expression: np.ndarray, scale: str = "rpkm") -> Cohort:
+def with_expression(
+    cohort: Cohort, expression: np.ndarray, scale: str = "rpkm", covariates: np.ndarray | None = None
+) -> Cohort:
     return Cohort(
         cohort.folder,
         cohort.manifest | {"expression_scale": scale},
@@ -97,5 +99,35 @@ def with_expression(cohort: Cohort, expression: np.ndarray, scale: str = "rpkm")
         cohort.people,
         expression,
         cohort.covariate_names,
-        cohort.covariates,
+        cohort.covariates if covariates is None else covariates,
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "may"),
+    [
+        ("genotype_PC1", False),
+        ("/path/genotypes_1_1_svd_PC2", False),
+        ("sex", False),
+        ("genes_1_1_svd_PC1", True),
+        ("PEER_stage1", True),
+        ("coverage_exonic", True),
+        ("label_PC2", True),
+        ("genotype_corrected_expression_PC1", True),
+    ],
+)
+def test_covariates_that_may_come_of_expression(name: str, may: bool) -> None:
+    assert _sees_expression(name) is may
+
+
+def test_only_people_with_expression_need_covariates(demo_cohort: Cohort, demo_split: Split) -> None:
+    expression, covariates = demo_cohort.expression.copy(), demo_cohort.covariates.copy()
+    person = int(demo_cohort.individual_index(demo_split.test[:1])[0])
+    covariates[1, person] = np.nan
+    lacking = with_expression(demo_cohort, expression, covariates=covariates)
+    with pytest.raises(DataError, match="a covariate is missing") as caught:
+        make_target(lacking, demo_split, "residual")
+    assert demo_split.test[0] in str(caught.value)
+    expression[:, person] = np.nan
+    unmeasured = with_expression(demo_cohort, expression, covariates=covariates)
+    assert np.isnan(make_target(unmeasured, demo_split, "residual").values[:, person]).all()

@@ -175,6 +175,7 @@ def test_many_columns_are_packed_in_blocks(tmp_path: Path) -> None:
         (("13 TG TA 1|1 1|1",), "differs from the reference", ["1:13", "FASTA has T"]),
         (("5 G C 1|1 1|1", "2 A T 1|1 1|1"), "not sorted", ["1:2", "bcftools sort"]),
         (("2 A T 0/0/1 0|0",), "3 alleles", ["1:2"]),
+        (("2 A T 0|5 0|0",), "names an allele", ["1:2", "allele 5"]),
     ],
 )
 def test_what_is_refused(tmp_path: Path, records: tuple[str, ...], message: str, details: list[str]) -> None:
@@ -209,3 +210,23 @@ def test_a_contig_that_comes_twice_is_refused(tmp_path: Path) -> None:
 def test_an_unphased_heterozygote_masks_only_where_its_alleles_differ(tmp_path: Path) -> None:
     found, _ = read(tmp_path, "1 AA CA,AC 0/2 1/2")
     assert [s[:2] for s in sequences(found)] == ["AN", "AN", "NN", "NN"]
+
+
+def test_a_half_missing_unphased_genotype_is_n_and_counted_once(tmp_path: Path) -> None:
+    found, counts = read(tmp_path, "2 A T ./1 0/.")
+    assert [s[1] for s in sequences(found)] == ["N", "N", "A", "A"]
+    assert counts.counts == {"unphased_genotypes": 1, "missing_genotypes": 1, "applied": 1}
+
+
+@pytest.mark.parametrize("other", ["<NON_REF>", "<*>"])
+def test_a_stand_in_for_any_other_allele_is_the_reference(tmp_path: Path, other: str) -> None:
+    found, counts = read(tmp_path, f"2 A T,{other} 1|0 2|1", f"3 C {other} 0|0 0|1")
+    assert [s[:3] for s in sequences(found)] == ["ATC", "AAC", "AAC", "ATC"]
+    assert counts.counts == {"applied": 1, "no_alt": 1}
+
+
+def test_a_file_whose_header_repeats_a_person(tmp_path: Path) -> None:
+    path = tmp_path / "x.vcf"
+    path.write_text(HEADER.replace("ann\tbob", "ann\tann"))
+    with pytest.raises(DataError, match="cannot be opened"):
+        read_variants(path, individuals=("ann",), contigs={"1": encode(CONTIG)})

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from glm2x.cohort.cohort import FORMAT_VERSION
 from glm2x.cohort.tables import ExpressionTable, read_covariates, read_individuals, read_phenotype_bed
-from glm2x.errors import DataError
+from glm2x.errors import DataError, UsageError
 from glm2x.files import refuse_existing, sha256, write_aside, write_json
 from glm2x.genome.genes import Gene, match_contigs
 from glm2x.genome.reference import Reference
@@ -68,9 +68,10 @@ def build_cohort(
         variants or no reference, a REF differs from the reference.
     """
     refuse_existing(out, force=force)
-    expression = read_phenotype_bed(sources.expression)
+    _require_outside(sources, Path(out))
     individuals = individuals_of(sources.variants)
-    _require_common(expression.individuals, individuals, sources)
+    expression = read_phenotype_bed(sources.expression, genotyped=set(individuals))
+    _require_common(expression.individuals, individuals, sources.expression, sources.variants)
     reference = Reference(sources.reference)
     genes, contigs = _place_genes(expression, sources, reference)
     codes = {contig: reference.codes(name) for contig, name in contigs.items()}
@@ -78,9 +79,11 @@ def build_cohort(
         sources.variants, individuals=individuals, contigs=codes, unphased=unphased
     )
     _require_variants(genes, variants, sources)
-    people = _people(sources.individuals, individuals)
+    people, described = _people(sources, individuals)
     values = _columns(expression.individuals, expression.values, individuals)
     covariates = read_covariates(sources.covariates) if sources.covariates else None
+    if covariates is not None and sources.covariates is not None:
+        _require_common(covariates[1], individuals, sources.covariates, sources.variants)
 
     with write_aside(out, force=force) as folder:
         (folder / "variants").mkdir(parents=True)
@@ -95,7 +98,10 @@ def build_cohort(
         for contig, found in variants.items():
             _write_variants(folder / "variants", found)
             np.save(folder / "reference" / f"{contig}.npy", codes[contig], allow_pickle=False)
-        manifest = _manifest(folder, sources, genes, individuals, expression, variants, counts, people)
+        named = {"expression": expression.individuals, "individuals": described}
+        if covariates is not None:
+            named["covariates"] = covariates[1]
+        manifest = _manifest(folder, sources, genes, individuals, named, variants, counts)
         manifest["expression_scale"] = expression_scale
         manifest["unphased"] = unphased
         if covariates is not None:
@@ -104,12 +110,21 @@ def build_cohort(
     return manifest
 
 
-def _require_common(measured: Sequence[str], genotyped: Sequence[str], sources: CohortSources) -> None:
-    if not set(measured) & set(genotyped):
+def _require_outside(sources: CohortSources, out: Path) -> None:
+    """Refuse a folder to write that holds a file to read: replacing it would remove that file."""
+    for path in vars(sources).values():
+        if path is not None and Path(path).resolve().is_relative_to(out.resolve()):
+            raise UsageError(
+                "--out holds a file that the cohort is built from", where=str(path), do="give another --out"
+            )
+
+
+def _require_common(named: Sequence[str], genotyped: Sequence[str], table: Path, variants: Path) -> None:
+    if not set(named) & set(genotyped):
         raise DataError(
-            "nobody is in both the expression and the genotypes",
-            where=f"{sources.expression} and {sources.variants}",
-            got=f"{len(measured)} individuals such as {', '.join(measured[:2])}, "
+            f"nobody is in both {table.name} and the genotypes",
+            where=f"{table} and {variants}",
+            got=f"{len(named)} individuals such as {', '.join(named[:2])}, "
             f"and {len(genotyped)} such as {', '.join(genotyped[:2])}",
             wanted="the same names in both headers",
             do="rename one side (bcftools reheader --samples renames those of a VCF)",
@@ -133,9 +148,12 @@ def _place_genes(
                 f"contig {absent[0]} has genes and is not in the {kind}",
                 where=str(source),
                 got=f"{len(absent)} such contigs: {', '.join(absent[:5])}",
-                wanted="every gene's contig (22 and chr22 are the same)",
+                wanted="every gene's contig in its header (22 and chr22 are the same)",
                 do="leave those genes out of the expression file, or give a file that has their contigs",
             )
+    odd = next((name for name in in_variants.values() if set(name) & set("/\\\0") or name[0] == "."), None)
+    if odd is not None:  # contigs name the files of the cohort
+        raise DataError("a contig's name cannot be a file's", where=str(sources.variants), got=repr(odd))
     genes = tuple(replace(gene, contig=in_variants[gene.contig]) for gene in expression.genes)
     beyond = next(
         (
@@ -169,12 +187,15 @@ def _require_variants(
         )
 
 
-def _people(path: Path | None, individuals: Sequence[str]) -> pl.DataFrame:
-    """Return the table of people in the genotypes' order; who is not in the given table gets null."""
+def _people(sources: CohortSources, individuals: Sequence[str]) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Return the table of people in the genotypes' order, null for who is not in it, and who is in it."""
     people = pl.DataFrame({"individual": list(individuals)})
-    if path is None:
-        return people
-    return people.join(read_individuals(path), on="individual", how="left", maintain_order="left")
+    if sources.individuals is None:
+        return people, tuple(individuals)
+    table = read_individuals(sources.individuals)
+    described = tuple(table["individual"])
+    _require_common(described, individuals, sources.individuals, sources.variants)
+    return people.join(table, on="individual", how="left", maintain_order="left"), described
 
 
 def _columns(
@@ -203,6 +224,12 @@ def _write_genes(folder: Path, genes: Sequence[Gene]) -> None:
 def _write_matrix(
     path: Path, label: str, names: Sequence[str], individuals: Sequence[str], values: NDArray[np.float64]
 ) -> None:
+    if label in individuals:
+        raise DataError(
+            f"an individual is called {label}, which is the name of a column of {path.name}",
+            wanted="another name",
+            do="rename the individual in all files",
+        )
     columns = {name: values[:, j] for j, name in enumerate(individuals)}
     frame = pl.DataFrame({label: list(names), **columns})
     frame.with_columns(pl.col(pl.Float64).fill_nan(None)).write_parquet(path)
@@ -220,13 +247,15 @@ def _manifest(
     sources: CohortSources,
     genes: Sequence[Gene],
     individuals: Sequence[str],
-    expression: ExpressionTable,
+    named: dict[str, tuple[str, ...]],
     variants: dict[str, PhasedVariants],
     counts: VariantCounts,
-    people: pl.DataFrame,
 ) -> dict[str, Any]:
-    """Return what `cohort.json` says. No path and no time stands in it: equal inputs, equal bytes."""
-    measured = set(expression.individuals)
+    """Return what `cohort.json` says. No path and no time stands in it: equal inputs, equal bytes.
+
+    `named` are the individuals of each table beside the genotypes.
+    """
+    measured = set(named["expression"])
     return {
         "format_version": FORMAT_VERSION,
         "sources": {
@@ -244,13 +273,8 @@ def _manifest(
         },
         "first": dict(sorted(counts.first.items())),
         "absent": {
-            "from_expression": sorted(set(individuals) - measured),
-            "from_variants": sorted(measured - set(individuals)),
-            "from_individuals": (
-                people.filter(pl.col("population").is_null())["individual"].to_list()
-                if "population" in people.columns
-                else []
-            ),
+            "from_variants": sorted(set().union(*named.values()) - set(individuals)),
+            **{f"from_{table}": sorted(set(individuals) - set(names)) for table, names in named.items()},
         },
         "files": {
             str(file.relative_to(folder)): {"bytes": file.stat().st_size, "sha256": sha256(file)}

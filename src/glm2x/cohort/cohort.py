@@ -25,8 +25,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from glm2x.errors import DataError, UsageError
-from glm2x.files import digest, read_json
-from glm2x.genome.genes import Gene, unversioned, window_interval
+from glm2x.files import digest, read_json, sha256
+from glm2x.genome.genes import Gene, index_of_names, unversioned, window_interval
 from glm2x.genome.variants import PhasedVariants
 
 FORMAT_VERSION = 1
@@ -115,15 +115,7 @@ class Cohort:
                 do="glm2x cohort build --variants VCF --expression BED --reference FASTA --out "
                 + str(folder),
             )
-        manifest = read_json(folder / "cohort.json")
-        if manifest.get("format_version") != FORMAT_VERSION:
-            raise DataError(
-                "the cohort has another format version",
-                where=str(folder / "cohort.json"),
-                got=str(manifest.get("format_version")),
-                wanted=str(FORMAT_VERSION),
-                do="build it again with this version of glm2x",
-            )
+        manifest = _manifest(folder / "cohort.json")
         for name, facts in manifest["files"].items():
             file = folder / name
             if not file.is_file() or file.stat().st_size != facts["bytes"]:
@@ -144,6 +136,25 @@ class Cohort:
             else ((), np.zeros((0, len(people))))
         )
         return cls(folder, manifest, genes, people, expression, names, covariates)
+
+    def verify(self) -> None:
+        """Compare every file with its checksum.
+
+        Raises
+        ------
+        DataError
+            A file is not what was written.
+        """
+        for name, facts in self.manifest["files"].items():
+            got = sha256(self.folder / name)
+            if got != facts["sha256"]:
+                raise DataError(
+                    "a file of the cohort is damaged",
+                    where=str(self.folder / name),
+                    got=f"SHA-256 {got[:12]}",
+                    wanted=f"SHA-256 {facts['sha256'][:12]}",
+                    do="build the cohort again",
+                )
 
     @cached_property
     def digest(self) -> str:
@@ -171,7 +182,7 @@ class Cohort:
         """Return the phased variants of a contig, the bits memory-mapped."""
         if contig not in self._variants:
             table = _parquet(self.folder / "variants" / f"{contig}.parquet")
-            bits = np.load(self.folder / "variants" / f"{contig}.npy", mmap_mode="r", allow_pickle=False)
+            bits = _array(self.folder / "variants" / f"{contig}.npy", dimensions=2)
             self._variants[contig] = PhasedVariants(
                 contig, table["position"].to_numpy(), table["ref"].to_numpy(), table["alt"].to_numpy(), bits
             )
@@ -192,9 +203,8 @@ class Cohort:
                 do="build it again with --reference FASTA",
             )
         if contig not in self._references:
-            self._references[contig] = np.load(
-                self.folder / "reference" / f"{contig}.npy", mmap_mode="r", allow_pickle=False
-            )
+            path = self.folder / "reference" / f"{contig}.npy"
+            self._references[contig] = _array(path, dimensions=1)
         return self._references[contig]
 
     def dosages(self, gene: str, window: int) -> Dosages:
@@ -222,8 +232,7 @@ class Cohort:
 
     @cached_property
     def _gene_rows(self) -> dict[str, int]:
-        rows = {unversioned(name): i for i, name in enumerate(self.gene_ids)}
-        return rows | {name: i for i, name in enumerate(self.gene_ids)}
+        return index_of_names(self.gene_ids)
 
     @cached_property
     def _individual_rows(self) -> dict[str, int]:
@@ -246,9 +255,52 @@ def _index(
     return np.asarray(found, dtype=np.int64)
 
 
+def _manifest(path: Path) -> dict[str, Any]:
+    """Read `cohort.json` and refuse another version, or one that lacks a key."""
+    content = read_json(path)
+    manifest: dict[str, Any] = content if isinstance(content, dict) else {}
+    version = manifest.get("format_version")
+    if version != FORMAT_VERSION:
+        raise DataError(
+            "the cohort has another format version",
+            where=str(path),
+            got=str(version),
+            wanted=str(FORMAT_VERSION),
+            do="build it again with this version of glm2x",
+        )
+    absent = {"files", "expression_scale", "reference_contigs", "counts"} - manifest.keys()
+    if absent:
+        raise DataError(
+            "cohort.json lacks a key",
+            where=str(path),
+            got=f"no {', '.join(sorted(absent))}",
+            do="build it again",
+        )
+    return manifest
+
+
+def _array(path: Path, dimensions: int) -> NDArray[np.uint8]:
+    """Map an array of the cohort into memory."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise DataError(
+            "an array of the cohort is damaged", where=str(path), got=str(error), do="build the cohort again"
+        ) from error
+    if array.dtype != np.uint8 or array.ndim != dimensions:
+        raise DataError(
+            "an array of the cohort is damaged",
+            where=str(path),
+            got=f"{array.dtype}, {array.ndim} dimensions",
+            wanted=f"uint8, {dimensions} dimensions",
+            do="build the cohort again",
+        )
+    return np.asarray(array)
+
+
 def _parquet(path: Path) -> pl.DataFrame:
     try:
-        return pl.read_parquet(path)
+        return pl.read_parquet(path, glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(
             "a table of the cohort cannot be read",

@@ -7,7 +7,7 @@ unique haplotype and gathered through ``index [individuals, 2]``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,28 +25,37 @@ class GeneHaplotypes:
         The gene's identifier and the window's length in bp.
     reference
         uint8 codes ``[window]``, in the gene's direction.
-    n_unique
-        How many different sequences the cohort has.
-    index
-        int64 ``[individuals, 2]``: the row of haplotypes 1 and 2 among the unique ones.
     """
 
-    def __init__(self, window: HaplotypeWindow, carried: NDArray[np.bool_]) -> None:
-        # two patterns are one sequence only where they are one pattern: a column's alternative base
-        # differs from the reference, and a haplotype carries one column of a position at most
-        packed = np.packbits(carried, axis=1)
-        _, first, inverse = np.unique(packed, axis=0, return_index=True, return_inverse=True)
+    def __init__(self, window: HaplotypeWindow) -> None:
         self._window = window
-        self._patterns = carried[first]
         self.gene = window.gene.gene
         self.window = len(window.reference)
         self.reference = window.reference
-        self.n_unique = len(first)
-        self.index: NDArray[np.int64] = inverse.reshape(-1, 2).astype(np.int64)
+
+    @property
+    def n_unique(self) -> int:
+        """How many different sequences the cohort has."""
+        return len(self._unique[0])
+
+    @property
+    def index(self) -> NDArray[np.int64]:
+        """The row of haplotypes 1 and 2 among the unique ones, int64 ``[individuals, 2]``."""
+        return self._unique[1]
+
+    @cached_property
+    def _unique(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """The different patterns of columns, bit-packed, and who has which; a reference needs neither."""
+        # two patterns are one sequence only where they are one pattern: a column's alternative base
+        # differs from the reference, and a haplotype carries one column of a position at most
+        packed = np.packbits(self._window.carried_by_all(), axis=1)
+        patterns, inverse = np.unique(packed, axis=0, return_inverse=True)
+        return patterns, inverse.reshape(-1, 2).astype(np.int64)
 
     def codes(self, rows: Sequence[int] | NDArray[np.integer] | None = None) -> NDArray[np.uint8]:
         """Return the sequences of some unique haplotypes (default: all), uint8 ``[rows, window]``."""
-        patterns = self._patterns if rows is None else self._patterns[np.asarray(rows, dtype=np.intp)]
+        packed = self._unique[0] if rows is None else self._unique[0][np.asarray(rows, dtype=np.intp)]
+        patterns = np.unpackbits(packed, axis=1, count=len(self._window.offset)).view(np.bool_)
         out = np.empty((len(patterns), self.window), dtype=np.uint8)
         for pattern, row in zip(patterns, out, strict=True):
             self._window.apply(pattern, row)
@@ -81,5 +90,4 @@ class HaplotypeDictionary:
         )
 
     def _gene(self, gene: str) -> GeneHaplotypes:
-        window = self.window_of(gene)
-        return GeneHaplotypes(window, self.cohort.variants(window.gene.contig).carried(window.columns))
+        return GeneHaplotypes(self.window_of(gene))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -11,9 +11,9 @@ import numpy as np
 
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
-from glm2x.errors import DataError, UsageError
-from glm2x.files import require_file
-from glm2x.genome.genes import Gene, unversioned
+from glm2x.errors import UsageError
+from glm2x.files import read_list
+from glm2x.genome.genes import Gene, require_window, unversioned
 
 PRESETS = {
     "s250": "250 random people to train on (the last 40 of them choose epochs), the rest to test on",
@@ -64,10 +64,13 @@ def make_split(
     reference_validation_share
         The share of the seen genes on which phases that train on the reference choose their epoch.
     """
+    require_window(window)
+    if not 0 <= seed < 2**32:
+        raise UsageError("a seed lies between 0 and 2^32", got=str(seed))
     chosen = [cohort.gene(name) for name in genes] if genes is not None else list(cohort.genes)
-    unseen = hold_out_block(chosen, unseen_share, window, seed)
+    unseen = hold_out_blocks(chosen, unseen_share, window, seed)
     seen = [gene for gene in chosen if gene.gene in set(unseen.outside)]
-    held = hold_out_block(seen, reference_validation_share, window, seed)
+    held = hold_out_blocks(seen, reference_validation_share, window, seed)
     return Split(
         train=people.train,
         validation=people.validation,
@@ -84,48 +87,59 @@ def make_split(
     )
 
 
-def hold_out_block(genes: Sequence[Gene], share: float, window: int, seed: int) -> GeneSets:
-    """Hold out neighbouring genes such that few others fall into the gap around them.
+def hold_out_blocks(genes: Sequence[Gene], share: float, window: int, seed: int) -> GeneSets:
+    """Hold out whole contigs, and one block of neighbours on another for what remains of the share.
 
-    Of all runs of ``round(share * genes)`` neighbours on one contig, those that cost the fewest genes
-    in the gap are kept, and one of them is drawn. Random genes would share their windows: with 64 kb
-    windows, 90.5 % of the unseen genes of a random split overlap a training window.
+    Of all such blocks those that cost the fewest genes in the gap around them are kept, and one of
+    them is drawn. Random genes would share their windows: with 64 kb windows, 90.5 % of the unseen
+    genes of a random split overlap a training window.
 
     Raises
     ------
     UsageError
-        No contig has that many genes.
+        The share is not in ``[0, 1)``, or nothing would be left.
     """
+    if not 0 <= share < 1:
+        raise UsageError("a share of the genes lies between 0 and 1", got=str(share), wanted="such as 0.15")
+    random = np.random.default_rng(seed)
+    contigs = sorted({gene.contig for gene in genes})
+    inside: list[Gene] = []
+    gap: list[Gene] = []
     count = round(share * len(genes))
-    if count == 0:
-        return GeneSets((), tuple(g.gene for g in genes), ())
-    best: list[tuple[list[Gene], list[Gene]]] = []
-    for contig in sorted({gene.contig for gene in genes}):
+    for contig in random.permutation(contigs) if len(contigs) > 1 else contigs:
         here = sorted((g for g in genes if g.contig == contig), key=lambda g: (g.tss, g.gene))
-        tss = np.asarray([gene.tss for gene in here])
-        for first in range(len(here) - count + 1):
-            last = first + count - 1
-            near = (tss > tss[first] - window) & (tss < tss[last] + window)
-            near[first : last + 1] = False
-            gap = [gene for gene, is_near in zip(here, near, strict=True) if is_near]
-            if best and len(gap) > len(best[0][1]):
-                continue
-            if best and len(gap) < len(best[0][1]):
-                best.clear()
-            best.append((here[first : last + 1], gap))
-    if not best:
-        raise UsageError(
-            f"no contig has {count} genes to hold out as one block",
-            got=f"{len(genes)} genes, share {share}",
-            do="hold out a smaller share",
-        )
-    inside, gap = best[int(np.random.default_rng(seed).integers(len(best)))]
+        remaining = count - len(inside)
+        if 0 < len(here) <= remaining:
+            inside += here
+        elif remaining:
+            block, near = _block(here, remaining, window, random)
+            inside, gap = inside + block, gap + near
     taken = {gene.gene for gene in (*inside, *gap)}
-    return GeneSets(
-        tuple(g.gene for g in inside),
-        tuple(g.gene for g in genes if g.gene not in taken),
-        tuple(g.gene for g in gap),
-    )
+    outside = tuple(g.gene for g in genes if g.gene not in taken)
+    if not outside:
+        raise UsageError(
+            "holding out so many genes leaves none to train on",
+            got=f"{count} of {len(genes)} genes, and {len(gap)} in the gap of {window:,} bp around them",
+            do="hold out a smaller share (--unseen-share, --reference-validation-share)",
+        )
+    return GeneSets(tuple(g.gene for g in inside), outside, tuple(g.gene for g in gap))
+
+
+def _block(
+    here: Sequence[Gene], count: int, window: int, random: np.random.Generator
+) -> tuple[list[Gene], list[Gene]]:
+    """Draw one of the runs of `count` neighbours that have the fewest others within a window; return both."""
+    tss = np.asarray([gene.tss for gene in here])
+    best: list[tuple[list[Gene], list[Gene]]] = []
+    for first in range(len(here) - count + 1):
+        last = first + count - 1
+        near = (tss > tss[first] - window) & (tss < tss[last] + window)
+        near[first : last + 1] = False
+        gap = [here[int(i)] for i in np.flatnonzero(near)]
+        if not best or len(gap) <= len(best[0][1]):
+            best = [kept for kept in best if len(kept[1]) == len(gap)]
+            best.append((list(here[first : last + 1]), gap))
+    return best[int(random.integers(len(best)))]
 
 
 def random_people(
@@ -134,25 +148,48 @@ def random_people(
     """Draw training people at random; the last `validation` of them choose epochs, the rest are tested.
 
     The order is ``numpy.random.RandomState(seed).permutation(people)`` over the people who have
-    expression, in the cohort's order.
+    expression, in the cohort's order. Where the table of people names families, the members of a
+    family follow one another and are on one side, so that a side may hold a few people more.
     """
     measured = np.isfinite(cohort.expression).any(axis=0)
     names = [cohort.individuals[i] for i in np.flatnonzero(measured)]
-    if not 0 <= validation < train < len(names):
+    if not (0 <= validation < train < len(names) and 0 <= seed < 2**32):
         raise UsageError(
-            "there are too few people for this split",
+            "these numbers of people make no split",
             where=str(cohort.folder),
-            got=f"{len(names)} people with expression",
-            wanted=f"more than {train} ({train} to train on, {validation} of them to choose epochs with)",
-            do="--train-count and --validation-count with smaller numbers",
+            got=f"{train} to train on, {validation} of them to choose epochs with, seed {seed}; "
+            f"{len(names)} people with expression",
+            wanted="0 <= validation < train < people with expression",
+            do="--train-count and --validation-count with other numbers",
         )
     order = [names[i] for i in np.random.RandomState(seed).permutation(len(names))]
-    return People(
-        tuple(order[: train - validation]),
-        tuple(order[train - validation : train]),
-        tuple(order[train:]),
-        preset,
-    )
+    families = _families(cohort)
+    order = sorted(order, key=_first_of_family(order, families))
+    sides: list[list[str]] = [[], [], []]
+    wanted = (train - validation, validation, len(order))
+    side = 0
+    for i, name in enumerate(order):
+        begins = i == 0 or families.get(name, name) != families.get(order[i - 1], order[i - 1])
+        while begins and len(sides[side]) >= wanted[side]:
+            side += 1
+        sides[side].append(name)
+    return People(tuple(sides[0]), tuple(sides[1]), tuple(sides[2]), preset)
+
+
+def _families(cohort: Cohort) -> dict[str, str]:
+    """Return the family of each person who has one in the table of people."""
+    if "family" not in cohort.people.columns:
+        return {}
+    rows = cohort.people.select("individual", "family").drop_nulls().iter_rows()
+    return {name: f"family {family}" for name, family in rows}
+
+
+def _first_of_family(order: Sequence[str], families: dict[str, str]) -> Callable[[str], int]:
+    """Return a sort key that lets everybody follow the first member of the family."""
+    place: dict[str, int] = {}
+    for i, name in enumerate(order):
+        place.setdefault(families.get(name, name), i)
+    return lambda name: place[families.get(name, name)]
 
 
 def preset_people(cohort: Cohort, preset: str) -> People:
@@ -205,16 +242,6 @@ def listed_people(cohort: Cohort, train: Path, test: Path, validation: Path | No
     )
     cohort.individual_index([*people.train, *people.validation, *people.test])
     return people
-
-
-def read_list(path: Path | str) -> tuple[str, ...]:
-    """Read names, one a line; blank lines and lines that start with ``#`` are passed over."""
-    path = require_file(path, kind="list")
-    lines = (line.strip() for line in path.read_text().splitlines())
-    names = tuple(line for line in lines if line and not line.startswith("#"))
-    if not names:
-        raise DataError("a list holds no name", where=str(path), wanted="one name a line")
-    return names
 
 
 def _packaged(name: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from glm2x.cohort.cohort import Cohort
 from glm2x.errors import DataError, UsageError
 from glm2x.files import digest, read_json, write_json
-from glm2x.genome.genes import unversioned
+from glm2x.genome.genes import index_of_names, unversioned
 
 FORMAT_VERSION = 1
 
@@ -80,7 +80,7 @@ class Split:
 
     def gene_split(self, gene: str) -> GeneSide | None:
         """Return the side of a gene, with or without its version; None for one on neither."""
-        return self._genes.get(unversioned(gene))
+        return self._genes.get(gene) or self._genes.get(unversioned(gene))
 
     def save(self, path: Path | str, *, force: bool = False) -> None:
         """Write the split with its digest as JSON; `UsageError` for a file that is there, without `force`."""
@@ -109,7 +109,7 @@ class Split:
         try:
             frozen: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
             split = cls(**frozen)
-        except TypeError as error:
+        except (TypeError, AttributeError) as error:
             raise DataError(
                 "the split lacks a key or has one too many", where=str(path), got=str(error)
             ) from error
@@ -134,8 +134,10 @@ class Split:
 
     @cached_property
     def _genes(self) -> dict[str, GeneSide]:
-        sides: dict[GeneSide, tuple[str, ...]] = {"seen": self.seen, "unseen": self.unseen}
-        return {unversioned(name): side for side, names in sides.items() for name in names}
+        seen: list[GeneSide] = ["seen"] * len(self.seen)
+        unseen: list[GeneSide] = ["unseen"] * len(self.unseen)
+        side_of = seen + unseen
+        return {name: side_of[i] for name, i in index_of_names((*self.seen, *self.unseen)).items()}
 
 
 def _refuse_overlap(sides: dict[str, tuple[str, ...]], kind: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,11 +36,12 @@ class ExpressionTable:
     values: NDArray[np.float64]
 
 
-def read_phenotype_bed(path: Path | str) -> ExpressionTable:
+def read_phenotype_bed(path: Path | str, genotyped: Collection[str] = ()) -> ExpressionTable:
     """Read a phenotype BED (FastQTL, QTLtools, tensorQTL), plain or gzipped.
 
     Columns: ``#chr start end identifier``, annotations such as ``strand``, then one column an
-    individual. The TSS is `start` (0-based), the same base as `end` (1-based).
+    individual. The TSS is `start` (0-based), the same base as `end` (1-based). A column with an
+    annotation's name is an individual where `genotyped` has one of that name.
 
     Raises
     ------
@@ -48,7 +50,7 @@ def read_phenotype_bed(path: Path | str) -> ExpressionTable:
         row spans more than its TSS, or a value is no number.
     """
     path = require_file(path, kind="phenotype BED")
-    frame = _read_tsv(path, comment_header=True)
+    frame = _read_tsv(path)
     names = frame.columns
     if len(names) < 5 or [n.lstrip("#").lower() for n in names[1:3]] != ["start", "end"]:
         raise DataError(
@@ -57,8 +59,8 @@ def read_phenotype_bed(path: Path | str) -> ExpressionTable:
             got=f"columns {', '.join(names[:5])}",
             wanted="#chr start end gene [strand ...] and one column an individual",
         )
-    people = [name for name in names[4:] if name.lower() not in ANNOTATIONS]
-    strands = [name for name in names[4:] if name.lower() == "strand"]
+    people = [name for name in names[4:] if name in genotyped or name.lower() not in ANNOTATIONS]
+    strands = [name for name in names[4:] if name.lower() == "strand" and name not in people]
     if not strands:
         raise DataError(
             "the phenotype BED has no strand column, and a gene's direction decides its sequence",
@@ -67,6 +69,8 @@ def read_phenotype_bed(path: Path | str) -> ExpressionTable:
             wanted="a column named strand holding + or -",
             do="add the column from the annotation that the expression was counted with",
         )
+    if not len(frame):
+        raise DataError("the phenotype BED has no gene", where=str(path), wanted="one row a gene")
     start = _integers(frame, names[1], path)
     end = _integers(frame, names[2], path)
     wide = np.flatnonzero(end - start != 1)
@@ -128,8 +132,8 @@ def read_covariates(path: Path | str) -> tuple[tuple[str, ...], tuple[str, ...],
     return names, tuple(people), _numbers(frame, people, frame.columns[0], path)
 
 
-def _read_tsv(path: Path, *, comment_header: bool = False) -> pl.DataFrame:
-    """Read every column as text; lines of ``##`` are comments."""
+def _read_tsv(path: Path) -> pl.DataFrame:
+    """Read every column as text; lines of ``##`` are comments, and empty ones are passed over."""
     try:
         raw = path.read_bytes()
         text = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
@@ -140,19 +144,26 @@ def _read_tsv(path: Path, *, comment_header: bool = False) -> pl.DataFrame:
             got=str(error),
             do="copy or download it again",
         ) from error
-    if not text.strip():
+    lines = [line.rstrip(b"\r") for line in text.split(b"\n")]
+    lines = [line for line in lines if line and not line.startswith(b"##")]
+    if not lines:
         raise DataError("a table is empty", where=str(path))
-    header = text.split(b"\n", 1)[0].decode(errors="replace").rstrip("\r").split("\t")
-    _refuse_repeats(header, "column", path)
-    try:
-        return pl.read_csv(
-            io.BytesIO(text), separator="\t", infer_schema=False, quote_char=None, comment_prefix="##"
-        )
-    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
+    columns = lines[0].count(b"\t")
+    uneven = next((i for i, line in enumerate(lines) if line.count(b"\t") != columns), None)
+    if uneven is not None:
         raise DataError(
-            "a table has rows of unequal length or is not text",
-            where=str(path),
-            got=str(error).splitlines()[0],
+            "a row of a table has another number of columns than its header",
+            where=f"the row of {lines[uneven][:40].decode(errors='replace')!r} in {path}",
+            got=f"{lines[uneven].count(b'	') + 1} columns",
+            wanted=f"{columns + 1}",
+            do="the file may be cut short: copy or download it again",
+        )
+    _refuse_repeats(lines[0].decode(errors="replace").removeprefix("\ufeff").split("\t"), "column", path)
+    try:
+        return pl.read_csv(io.BytesIO(b"\n".join(lines)), separator="\t", infer_schema=False, quote_char=None)
+    except pl.exceptions.PolarsError as error:
+        raise DataError(
+            "a table is not text", where=str(path), got=str(error).splitlines()[0], wanted="UTF-8"
         ) from error
 
 

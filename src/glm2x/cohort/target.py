@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -64,7 +65,7 @@ def make_target(
     means = _training_means(logged, train, cohort)
     if mode == "log":
         return Target(mode, logged, means)
-    names, covariates = _kept(cohort, covariates_keep)
+    names, covariates = _kept(cohort, covariates_keep, np.asarray(np.isfinite(logged).any(axis=0)))
     if len(train) < 3 * len(names):
         raise UsageError(
             f"{len(names)} covariates are too many for {len(train)} training people",
@@ -123,7 +124,10 @@ def _training_means(
     return np.asarray(np.nanmean(values[:, train], axis=1))
 
 
-def _kept(cohort: Cohort, keep: Sequence[str] | None) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+def _kept(
+    cohort: Cohort, keep: Sequence[str] | None, measured: NDArray[np.bool_]
+) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """Return the covariates to regress out; everybody who is `measured` must have them."""
     names = cohort.covariate_names if keep is None else tuple(keep)
     unknown = [name for name in names if name not in cohort.covariate_names]
     if unknown or not names:
@@ -136,17 +140,23 @@ def _kept(cohort: Cohort, keep: Sequence[str] | None) -> tuple[tuple[str, ...], 
         )
     rows = [cohort.covariate_names.index(name) for name in names]
     covariates = cohort.covariates[rows]
-    if not np.isfinite(covariates).all():
-        row, column = np.argwhere(~np.isfinite(covariates))[0]
+    lacking = ~np.isfinite(covariates) & measured
+    if lacking.any():
+        row, column = np.argwhere(lacking)[0]
         raise DataError(
             "a covariate is missing for an individual",
             where=f"{names[row]}, {cohort.individuals[column]} of {cohort.folder}",
-            do="complete the covariates, or leave the individual out of the genotypes",
+            wanted="every covariate of everybody who has expression",
+            do="complete the covariates, or leave the individual out of the expression",
         )
     return names, covariates
 
 
 def _sees_expression(name: str) -> bool:
-    """Whether a covariate may have been computed from expression: unless its name says otherwise."""
-    lowered = name.lower()
-    return not any(word in lowered for word in ("genotype", "sex", "age", "batch", "population", "lab"))
+    """Whether a covariate may have been computed from expression: unless the words of its name say not.
+
+    ``genotype_PC1``, ``genotypes_1_1_svd_PC2``, ``sex`` and the like are of people; ``PEER_stage1`` is not.
+    """
+    words = set(re.split(r"[^a-z]+", name.lower()))
+    of_people = {"genotype", "genotypes", "geno", "sex", "age", "batch", "population", "lab", "ancestry"}
+    return not words & of_people or bool(words & {"expression", "peer", "corrected", "residual"})

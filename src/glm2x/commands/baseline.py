@@ -50,13 +50,20 @@ def baseline(
     from glm2x.cohort.cohort import Cohort
     from glm2x.cohort.split import Split
     from glm2x.cohort.target import make_target
+    from glm2x.errors import UsageError
     from glm2x.files import refuse_existing
+    from glm2x.genome.genes import require_window
     from glm2x.predictions import write_predictions
 
     refuse_existing(out, force=force)
     opened, sides = Cohort.open(cohort), Split.load(split)
     sides.require_cohort(opened)
-    kept = covariates_keep.split(",") if covariates_keep is not None else None
+    kept = [name.strip() for name in covariates_keep.split(",")] if covariates_keep is not None else None
+    if kept is not None and target == "log":
+        raise UsageError("--covariates-keep goes with --target residual or residual-all")
+    require_window(window)
+    if jobs is not None and jobs < 1:
+        raise UsageError("--jobs is a number of processes", got=str(jobs), wanted="1 or more")
     goal = make_target(opened, sides, target, kept)
     names = [name.strip() for name in models.split(",") if name.strip()]
     with progress("baselines", len(sides.seen)) as bar:

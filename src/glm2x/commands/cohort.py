@@ -1,9 +1,9 @@
-"""`glm2x cohort build`: genotypes, expression and a reference become a cohort folder."""
+"""`glm2x cohort`: genotypes, expression and a reference become a cohort folder; a folder is checked."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from glm2x.console import say
 
@@ -47,6 +47,28 @@ def build(
 
     sources = CohortSources(variants, expression, reference, individuals, covariates)
     manifest = build_cohort(sources, out, expression_scale=expression_scale, unphased=unphased, force=force)
+    _describe(manifest)
+    say(f"written to {out}")
+
+
+def check(cohort: Path, /) -> None:
+    """Verify the checksum of every file of a cohort, and say what is in it and what was skipped.
+
+    Parameters
+    ----------
+    cohort
+        A cohort folder.
+    """
+    from glm2x.cohort.cohort import Cohort
+
+    opened = Cohort.open(cohort)
+    opened.verify()
+    _describe(opened.manifest)
+    say(f"{len(opened.manifest['files'])} files of {cohort} are as they were written")
+
+
+def _describe(manifest: dict[str, Any]) -> None:
+    """Say what a cohort holds, what was counted and skipped, and who is missing where."""
     counts = manifest["counts"]
     say(
         f"cohort: {counts['genes']} genes, {counts['individuals']} individuals "
@@ -60,4 +82,3 @@ def build(
         if names:
             shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
             say(f"  absent {side.replace('_', ' ')}: {len(names)} individuals ({shown})")
-    say(f"written to {out}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import shutil
 import sys
 import time
 from importlib import resources
@@ -37,10 +36,9 @@ def demo(*, out: Path = Path("demo-out"), seed: int = 0, force: bool = False) ->
     force
         Replace what is there.
     """
-    refuse_existing(out, force=force)
+    if not force:
+        refuse_existing(out, force=False)  # with force each stage replaces what it wrote, and nothing else
     started = time.monotonic()
-    if out.exists():
-        shutil.rmtree(out)
     data = Path(str(resources.files("glm2x.demo") / "data"))
     cohort, sides, run = out / "cohort", out / "split.json", out / "run"
     linear, model, reference = (
@@ -56,20 +54,21 @@ def demo(*, out: Path = Path("demo-out"), seed: int = 0, force: bool = False) ->
         individuals=data / "individuals.tsv",
         covariates=data / "covariates.txt.gz",
         out=cohort,
+        force=force,
     )
     say("2/6 glm2x split --preset s250: 108 people are kept for the test")
-    split(cohort, preset="s250", out=sides)
+    split(cohort, preset="s250", out=sides, force=force)
     say("3/6 glm2x baseline: linear models of the same variants")
-    baseline(cohort, split=sides, out=linear)
+    baseline(cohort, split=sides, out=linear, force=force)
     say(f"4/6 glm2x train {EXPERIMENT}: one model of all genes, from sequence")
     settings = (f"cohort={cohort}", f"split={sides}", f"out={run}", f"training.seed={seed}")
-    train(EXPERIMENT, set_=settings)
+    train(EXPERIMENT, set_=settings, force=force)
     say("5/6 glm2x predict: everybody, by the model and by its reference-only first phase")
-    predict(run / "checkpoint", cohort=cohort, out=model)
-    predict(run / "phases" / "reference" / "best", cohort=cohort, out=reference)
+    predict(run / "checkpoint", cohort=cohort, out=model, force=force)
+    predict(run / "phases" / "reference" / "best", cohort=cohort, out=reference, force=force)
     say("6/6 glm2x evaluate and glm2x report")
-    evaluate(linear, reference, model, cohort=cohort, split=sides, out=evaluation)
-    report(evaluation, run=(run,))
+    evaluate(linear, reference, model, cohort=cohort, split=sides, out=evaluation, force=force)
+    report(evaluation, run=(run,), force=force)
     say(f"done in {time.monotonic() - started:.0f} s, at most {_peak_gb():.1f} GB of memory in one process")
     say(f"look at {evaluation / 'report.html'}")
 

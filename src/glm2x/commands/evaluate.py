@@ -51,7 +51,8 @@ def evaluate(
 
 
 def _show(metrics: dict[str, Any]) -> None:
-    """Print the main cell as a table, and every check that did not pass."""
+    """Print the main cell as a table that 80 columns hold, and every check that did not pass."""
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
@@ -59,22 +60,26 @@ def _show(metrics: dict[str, Any]) -> None:
 
     cells = metrics["cells"]
     name = MAIN_CELL if MAIN_CELL in cells else next(iter(cells))
-    table = Table(title=f"{name}, target {metrics['target'] or 'unknown'}: r across people, by gene")
-    for heading in ("model", "genes", "people", "mean r", "95 % CI", "median r", "significant", "null"):
-        table.add_column(heading, justify="left" if heading == "model" else "right", no_wrap=True)
+    size = metrics["data"]["cells"][name]
+    say(
+        f"r across people, by gene: {name} ({size['genes']} genes, {size['individuals']} people), "
+        f"target {metrics['target'] or 'unknown'}"
+    )
+    table = Table(box=SIMPLE, show_edge=False)
+    table.add_column("model", overflow="fold")
+    for heading in ("mean r", "95 % CI", "median r", "signif.", "null"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for label, row in cells[name].items():
         interval = row["ci95_mean_pearson"]
         table.add_row(
             label,
-            str(row["genes"]),
-            str(row["individuals"]),
             _number(row["mean_pearson"]),
             f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else "",
             _number(row["median_pearson"]),
             _share(row["share_significant"]),
             _share(row["null_share"]),
         )
-    console = Console(markup=False, emoji=False)  # labels come from tables
+    console = Console(markup=False, emoji=False, highlight=False)  # labels come from tables
     if not console.is_terminal:
         console.width = 200  # a file or a pipe has room
     console.print(table)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from textwrap import fill
 
 
 def haplotypes(cohort: Path, /, *, gene: str, individual: str, window: int = 64_000) -> None:
@@ -23,14 +22,12 @@ def haplotypes(cohort: Path, /, *, gene: str, individual: str, window: int = 64_
     """
     from glm2x.cohort.cohort import Cohort
     from glm2x.cohort.dictionary import HaplotypeDictionary
-    from glm2x.errors import UsageError
     from glm2x.genome.sequence import decode
 
-    if window <= 0 or window % 2:
-        raise UsageError("a window is an even, positive number of base pairs", got=f"--window {window}")
     opened = Cohort.open(cohort)
     row = int(opened.individual_index([individual])[0])
     builder = HaplotypeDictionary(opened, window).window_of(gene)
     for haplotype in (1, 2):
         sequence = decode(builder.haplotype(2 * row + haplotype - 1))
-        sys.stdout.write(f">{individual}_{haplotype}\n{fill(sequence, 60)}\n")
+        lines = "\n".join(sequence[i : i + 60] for i in range(0, len(sequence), 60))
+        sys.stdout.write(f">{individual}_{haplotype}\n{lines}\n")

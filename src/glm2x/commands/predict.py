@@ -42,9 +42,8 @@ def predict(
         Replace what is there.
     """
     from glm2x.cohort.cohort import Cohort
-    from glm2x.cohort.presets import read_list
     from glm2x.cohort.split import Split
-    from glm2x.files import refuse_existing
+    from glm2x.files import read_list, refuse_existing
     from glm2x.predictions import write_predictions
 
     refuse_existing(out, force=force)

@@ -65,9 +65,10 @@ def split(
     from glm2x.cohort import presets
     from glm2x.cohort.cohort import Cohort
     from glm2x.errors import UsageError
+    from glm2x.files import read_list
 
     opened = Cohort.open(cohort)
-    chosen = presets.read_list(genes) if genes else None
+    chosen = read_list(genes) if genes else None
     warnings: tuple[str, ...] = ()
     given = [preset is not None, train is not None or test is not None, train_count is not None]
     if sum(given) != 1:
@@ -75,6 +76,10 @@ def split(
             "a split takes one of --preset, --train with --test, and --train-count",
             got=f"{sum(given)} of them",
         )
+    if train_count is None and validation_count:
+        raise UsageError("--validation-count goes with --train-count", do="give --validation FILE with lists")
+    if train is None and validation is not None:
+        raise UsageError("--validation goes with --train and --test")
     if preset is not None:
         people = presets.preset_people(opened, preset)
     elif train_count is not None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from glm2x.errors import UsageError
+
 Strand = Literal["+", "-"]
+
+_ENSEMBL = re.compile(r"(ENS[A-Z]*\d{6,})\.\d+(_PAR_Y)?")
 
 
 @dataclass(frozen=True)
@@ -19,6 +25,14 @@ class Gene:
     strand: Strand
 
 
+def require_window(window: int) -> None:
+    """Raise `UsageError` where a window is not an even, positive number of base pairs."""
+    if window <= 0 or window % 2:
+        raise UsageError(
+            "a window is an even, positive number of base pairs", got=str(window), wanted="such as 64000"
+        )
+
+
 def window_interval(tss: int, window: int) -> tuple[int, int]:
     """Return ``[tss - window/2, tss + window/2)``, 0-based half-open; it may leave the contig.
 
@@ -27,17 +41,27 @@ def window_interval(tss: int, window: int) -> tuple[int, int]:
     tss
         0-based.
     window
-        Length in bp, even.
+        Length in bp; `UsageError` where it is not even and positive.
     """
-    if window <= 0 or window % 2:
-        raise ValueError(f"a window has an even, positive number of base pairs, not {window}")
+    require_window(window)
     return tss - window // 2, tss + window // 2
 
 
 def unversioned(gene: str) -> str:
-    """Return a gene identifier without its version: ``ENSG00000206176.5`` is ``ENSG00000206176``."""
-    stem, _, version = gene.rpartition(".")
-    return stem if stem and version.isdigit() else gene
+    """Return an Ensembl identifier without its version: ``ENSG00000206176.5`` is ``ENSG00000206176``.
+
+    Other names stay as they are: ``RP11-34P13.7`` and ``RP11-34P13.8`` are two genes.
+    """
+    match = _ENSEMBL.fullmatch(gene)
+    return f"{match[1]}{match[2] or ''}" if match else gene
+
+
+def index_of_names(names: Iterable[str]) -> dict[str, int]:
+    """Return the place of each gene by its name as given and, where only one has it, without version."""
+    names = list(names)
+    stems = Counter(unversioned(name) for name in names)
+    places = {unversioned(name): i for i, name in enumerate(names) if stems[unversioned(name)] == 1}
+    return places | {name: i for i, name in enumerate(names)}
 
 
 def contig_key(name: str) -> str:
@@ -47,6 +71,11 @@ def contig_key(name: str) -> str:
 
 
 def match_contigs(names: Iterable[str], available: Iterable[str]) -> dict[str, str]:
-    """Map each of `names` to the one of `available` that means the same contig, where there is one."""
-    by_key = {contig_key(name): name for name in available}
-    return {name: by_key[contig_key(name)] for name in names if contig_key(name) in by_key}
+    """Map each of `names` to the one of `available` that means the same contig: the same name first."""
+    available = list(available)
+    by_key: dict[str, str] = {}
+    for name in available:
+        by_key.setdefault(contig_key(name), name)
+    same = {name: name for name in available}
+    matched = {name: same.get(name, by_key.get(contig_key(name))) for name in names}
+    return {name: found for name, found in matched.items() if found is not None}

@@ -81,6 +81,11 @@ class HaplotypeWindow:
         bits = np.unpackbits(self._bits[row], count=self._skip + len(self.offset))
         return bits[self._skip :].view(np.bool_)
 
+    def carried_by_all(self) -> NDArray[np.bool_]:
+        """Return who carries what, bool ``[2 * individuals, columns]``."""
+        bits = np.unpackbits(self._bits, axis=1, count=self._skip + len(self.offset))
+        return bits[:, self._skip :].view(np.bool_)
+
     def haplotype(self, row: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
         """Return one haplotype's uint8 codes ``[window]``, into `out` where it is given."""
         return self.apply(self.carried(row), out)

@@ -22,6 +22,7 @@ from glm2x.genome.sequence import N, decode, encode
 from glm2x.genome.variants import PhasedVariants
 
 BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+_ANY_OTHER = ("<NON_REF>", "<*>")  # of gVCFs: no allele of its own, read as the reference
 _BLOCK = 4096  # columns transposed at a time
 
 
@@ -40,7 +41,15 @@ class VariantCounts:
 
 def individuals_of(path: Path | str) -> tuple[str, ...]:
     """Return the names of the individuals of a VCF, in its order."""
-    return tuple(_open(Path(path), None).samples)
+    samples = tuple(_open(Path(path), None).samples)
+    if not samples:
+        raise DataError(
+            "the variant file holds no genotypes",
+            where=str(path),
+            got="no individual in its #CHROM line",
+            wanted="phased genotypes of a cohort",
+        )
+    return samples
 
 
 def contigs_of(path: Path | str) -> tuple[str, ...]:
@@ -146,7 +155,7 @@ class _ContigColumns:
         substitutions = self._substitutions(record)
         if substitutions is None:
             return
-        alleles, unphased = self._alleles(record)
+        alleles, unphased = self._alleles(record, [n for n, s in enumerate(substitutions, 1) if s is None])
         masked = np.repeat(unphased.any(axis=1), 2) if unphased is not None else None
         carries = alleles > 0 if masked is None else (alleles > 0) | masked
         free = self._settled <= position
@@ -155,11 +164,12 @@ class _ContigColumns:
             if blocked.any():
                 self.counts.add("overlapping", _site(record), int(blocked.sum()))
             carries &= free
-        for number, (offset, ref, alt) in enumerate(substitutions, start=1):
+        numbered = [(n, *s) for n, s in enumerate(substitutions, start=1) if s is not None]
+        for number, offset, ref, alt in numbered:
             self._column(position + offset, ref, alt, (alleles == number) & free)
         if unphased is not None:
-            for offset, ref, _ in dict.fromkeys((o, r, 0) for o, r, _ in substitutions):
-                changing = [n for n, s in enumerate(substitutions, start=1) if s[0] == offset]
+            for offset, ref in dict.fromkeys((offset, ref) for _, offset, ref, _ in numbered):
+                changing = [number for number, place, *_ in numbered if place == offset]
                 who = np.isin(unphased, changing).any(axis=1)
                 self._column(position + offset, ref, int(N), np.repeat(who, 2) & free)
         self._settled[carries] = position + len(record.REF)
@@ -200,8 +210,11 @@ class _ContigColumns:
             self._packed.append(np.packbits(block, axis=1))
             del self._open_columns[:count]
 
-    def _substitutions(self, record: Any) -> list[tuple[int, int, int]] | None:
-        """Return for each ALT (offset, reference code, alternative code); None where the record is no SNP."""
+    def _substitutions(self, record: Any) -> list[tuple[int, int, int] | None] | None:
+        """Return for each ALT (offset, reference code, alternative code), None for a stand-in of any other.
+
+        None instead of the list where the record is no SNP.
+        """
         ref = record.REF.upper()
         alts = [alt.upper() for alt in record.ALT]
         reason = _not_snp(ref, alts)
@@ -219,16 +232,24 @@ class _ContigColumns:
                 where=f"{record.CHROM}:{record.POS:,} of {self.path}",
                 got=f"REF {ref} where the FASTA has {decode(there) or 'no base (its end)'}",
                 wanted="genotypes called against this very reference",
-                do="use the FASTA named in the VCF's ##reference line, or bcftools norm --check-ref x",
+                do="use the FASTA named in the VCF's ##reference line (and make its .fai anew where the "
+                "FASTA is younger), or bcftools norm --check-ref x",
             )
-        result = []
+        result: list[tuple[int, int, int] | None] = []
         for alt in alts:
+            if alt in _ANY_OTHER:
+                result.append(None)
+                continue
             offset = next(i for i in range(len(ref)) if ref[i] != alt[i])
             result.append((offset, int(codes[offset]), int(encode(alt[offset])[0])))
         return result
 
-    def _alleles(self, record: Any) -> tuple[NDArray[np.int16], NDArray[np.int16] | None]:
+    def _alleles(
+        self, record: Any, as_reference: Sequence[int]
+    ) -> tuple[NDArray[np.int16], NDArray[np.int16] | None]:
         """Return the allele of every haplotype, and the alleles of unphased heterozygotes.
+
+        Alleles numbered in `as_reference` are read as the reference.
 
         Returns
         -------
@@ -254,14 +275,28 @@ class _ContigColumns:
         pairs = genotypes[:, :2].copy()
         if ploidy == 1:
             pairs[:, 1] = -2  # cyvcf2's mark of an allele that is not there
+        if pairs.max(initial=0) > len(record.ALT):
+            raise DataError(
+                "a genotype names an allele that its record has not",
+                where=f"{_site(record)} of {self.path}",
+                got=f"allele {pairs.max()}",
+                wanted=f"at most {len(record.ALT)}",
+                do="the file is damaged: copy or download it again, or mend the record",
+            )
+        if as_reference:
+            pairs[np.isin(pairs, as_reference)] = 0
         heterozygotes: NDArray[np.int16] | None = None
         if not genotypes[:, -1].all():
+            # half-missing with an ALT (./1): which haplotype has it is as unknown as for 0/1
             unphased = (genotypes[:, -1] == 0) & (pairs[:, 0] != pairs[:, 1]) & (pairs[:, 1] != -2)
+            unphased &= (pairs > 0).any(axis=1)
             if unphased.any():
                 self._unphased(record, unphased)
-                heterozygotes = np.where(unphased[:, None], pairs, 0).astype(np.int16)
+                heterozygotes = np.where(unphased[:, None], pairs, 0).clip(min=0).astype(np.int16)
         if pairs.min() < 0:
             missing = (pairs == -1).any(axis=1)
+            if heterozygotes is not None:
+                missing &= ~heterozygotes.any(axis=1)
             self._count_genotypes("missing", record, missing)
             self._count_genotypes("haploid", record, (pairs[:, 1] == -2) & ~missing)
             pairs[pairs < 0] = 0
@@ -290,6 +325,7 @@ class _ContigColumns:
 
 def _not_snp(ref: str, alts: list[str]) -> str:
     """Return why a record is skipped, or nothing where each of its ALTs is a SNP after trimming."""
+    alts = [alt for alt in alts if alt not in _ANY_OTHER]
     if not alts:
         return "no_alt"
     if any(alt == "*" or alt[0] in "<[]." or "[" in alt or "]" in alt for alt in alts):
@@ -311,7 +347,7 @@ def _open(path: Path, individuals: Sequence[str] | None) -> Any:
         with warnings.catch_warnings():  # somebody who is not in the file is named by `_row_order`
             warnings.filterwarnings("ignore", "not all requested samples found")
             return VCF(str(path), samples=None if individuals is None else list(individuals), lazy=True)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # cyvcf2 raises bare Exception for a header it cannot read
         raise DataError(
             "the variant file cannot be opened",
             where=str(path),
