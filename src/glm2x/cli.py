@@ -26,11 +26,13 @@ app = App(
     default_parameter=Parameter(negative=""),  # --force has no --no-force
     exit_on_error=False,
     print_error=False,
+    suppress_keyboard_interrupt=False,  # it is ours to tell
 )
 app.command(f"{_VERBS}.demo:demo", help="The whole pipeline on the real data in the package.")
 cohort = App(name="cohort", help="Build or check a cohort: genotypes, expression and a reference.")
 cohort.command(f"{_VERBS}.cohort:build", help="Build a cohort folder.")
 cohort.command(f"{_VERBS}.cohort:check", help="Verify a cohort's checksums, and say what is in it.")
+app.command(f"{_VERBS}.download:download", help="Fetch the public data: reference, genotypes, expression.")
 app.command(cohort)
 app.command(f"{_VERBS}.haplotypes:haplotypes", help="Print a person's two haplotypes of a gene as FASTA.")
 app.command(f"{_VERBS}.split:split", help="Put people and genes into train, validation and test.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -323,3 +324,31 @@ def test_a_disk_that_is_full(built: Path, tmp_path: Path) -> None:
         assert list(small.iterdir()) == []
     finally:
         subprocess.run(["umount", small], check=True)
+
+
+def test_a_terminated_command_removes_what_it_half_wrote(tmp_path: Path) -> None:
+    """SIGTERM, as a scheduler sends it, while a file is being written aside."""
+    program = (
+        "import os, signal, sys\nfrom glm2x import cli\nfrom glm2x.files import write_aside\n"
+        "def run():\n"
+        "    with write_aside(sys.argv[1]) as aside:\n"
+        "        aside.write_text('half')\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "cli.run = run\ncli.main()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program, tmp_path / "table"], check=False)
+    assert ended.returncode == 143
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cohort_is_checked(built: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert _run("cohort", "check", built / "cohort") == 0
+    assert "1,864 SNPs" in capfd.readouterr().err
+    damaged = tmp_path / "cohort"
+    shutil.copytree(built / "cohort", damaged)
+    bits = damaged / "variants" / "22.npy"
+    content = bytearray(bits.read_bytes())
+    content[5000] ^= 1
+    bits.write_bytes(content)
+    assert _run("cohort", "check", damaged) == 1
+    assert "22.npy" in capfd.readouterr().err

@@ -1,0 +1,1 @@
+"""The public files: fetched by pooch, resumed, checked, and made into what the other verbs read."""
