@@ -22,7 +22,7 @@ from glm2x.training.checkpoint import (
     save_checkpoint,
 )
 
-METADATA = Metadata("0.1.0", "onehot", "position-pool", "log", 512, "c", "s", 6, ("g0", "g1"))
+METADATA = Metadata("0.1.0", "onehot", "position-pool", "log", 512, "c", "s", 6, ("g0", "g1"), ("p00", "p01"))
 STATE = State("personal", epoch=2, step=10, best=0.1 + 0.2, best_epoch=1)
 
 
@@ -125,10 +125,10 @@ def test_a_tensor_file_that_is_none_is_a_data_error(saved: Any) -> None:
 
 
 def test_another_format_version_is_refused(saved: Any) -> None:
-    edit(saved[0], format_version=2)
+    edit(saved[0], format_version=1)
     with pytest.raises(DataError, match="format version that this glm2x does not read") as error:
         load_checkpoint(saved[0])
-    assert (error.value.got, error.value.wanted) == ("version 2", "version 1")
+    assert (error.value.got, error.value.wanted) == ("version 1", "version 2")
 
 
 def test_something_else_is_refused(saved: Any) -> None:
@@ -205,3 +205,109 @@ def test_recover_removes_the_old_one_where_the_new_one_is_there(saved: Any) -> N
     recover(run)
     assert [path.name for path in run.iterdir()] == ["last"]
     assert load_checkpoint(run / "last").state == STATE
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.yml", "split.json"])
+def test_every_file_that_is_read_must_be_listed(saved: Any, name: str) -> None:
+    """A file that state.json does not list could be exchanged unnoticed."""
+    content = json.loads((saved[0] / "state.json").read_text())
+    del content["files"][name]
+    edit(saved[0], files=content["files"])
+    with pytest.raises(DataError, match=r"damaged: state\.json") as error:
+        load_checkpoint(saved[0])
+    assert error.value.got == f"files without {name}"
+
+
+@pytest.mark.parametrize("name", ["../other.txt", "/etc/hostname"])
+def test_files_lie_in_the_folder(saved: Any, name: str) -> None:
+    (saved[0].parent / "other.txt").write_text("mine")
+    content = json.loads((saved[0] / "state.json").read_text())
+    edit(saved[0], files=content["files"] | {name: sha256(saved[0] / name)})
+    with pytest.raises(DataError, match="the checkpoint is damaged") as error:
+        load_checkpoint(saved[0])
+    assert name in error.value.got
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [
+        ("state", "epoch", "many"),
+        ("state", "epoch", "2"),
+        ("state", "epoch", -1),
+        ("state", "step", 1.5),
+        ("state", "best", "low"),
+        ("state", "best", float("nan")),
+        ("state", "phase", None),
+        ("metadata", "window", "512"),
+        ("metadata", "train_individuals", True),
+        ("metadata", "genes", "g0"),
+        ("metadata", "genes", [1]),
+        ("metadata", "individuals_touched", {"p00": 1}),
+        ("metadata", "surplus", 1),
+    ],
+)
+def test_a_value_of_another_type_is_a_data_error(saved: Any, part: str, key: str, value: Any) -> None:
+    content = json.loads((saved[0] / "state.json").read_text())
+    edit(saved[0], **{part: content[part] | {key: value}})
+    with pytest.raises(DataError, match=r"damaged: state\.json") as error:
+        load_checkpoint(saved[0])
+    assert error.value.got.startswith(key)
+
+
+@pytest.mark.parametrize("optimizer", [[1], "none", 3])
+def test_an_optimiser_of_another_type_is_a_data_error(saved: Any, optimizer: Any) -> None:
+    edit(saved[0], optimizer=optimizer)
+    with pytest.raises(DataError, match=r"damaged: state\.json"):
+        load_checkpoint(saved[0])
+
+
+@pytest.mark.parametrize("optimizer", [{}, {"scalars": {"a": {}}, "param_groups": []}, {"scalars": 1}])
+def test_an_optimiser_s_state_that_is_none_is_a_data_error(saved: Any, optimizer: Any) -> None:
+    edit(saved[0], optimizer=optimizer)
+    with pytest.raises(DataError, match=r"damaged: optimizer\.safetensors"):
+        load_checkpoint(saved[0]).load_optimizer_into(saved[2])
+
+
+def test_metadata_of_another_configuration_is_refused(saved: Any) -> None:
+    """A target in the metadata alone must not pass for the target that was trained."""
+    content = json.loads((saved[0] / "state.json").read_text())
+    edit(saved[0], metadata=content["metadata"] | {"target": "residual"})
+    with pytest.raises(DataError, match=r"damaged: state\.json"):
+        load_checkpoint(saved[0])
+
+
+def test_a_configuration_nested_beyond_reason_is_a_data_error(saved: Any) -> None:
+    path = saved[0] / "config.yml"
+    path.write_text("[" * 5000)
+    content = json.loads((saved[0] / "state.json").read_text())
+    edit(saved[0], files=content["files"] | {path.name: sha256(path)})
+    with pytest.raises(DataError, match=r"damaged: config\.yml"):
+        load_checkpoint(saved[0])
+
+
+class Tied(nn.Module):
+    """Two layers with one weight, and a buffer that is a part of another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(3, 3), nn.Linear(3, 3)
+        self.second.weight = self.first.weight
+        self.register_buffer("whole", torch.arange(6.0))
+        self.register_buffer("part", self.whole[:2])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.second(self.first(x))
+
+
+def test_tied_weights_are_saved_and_stay_tied(tmp_path: Path) -> None:
+    model = Tied()
+    optimizer = torch.optim.Adam(model.parameters())
+    step(model, optimizer)
+    save_checkpoint(tmp_path / "tied", model, make_config("out"), make_split(), STATE, METADATA, optimizer)
+    other = Tied()
+    checkpoint = load_checkpoint(tmp_path / "tied")
+    checkpoint.load_into(other)
+    checkpoint.load_optimizer_into(torch.optim.Adam(other.parameters()))
+    assert other.second.weight is other.first.weight
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, other.state_dict()[name]), name

@@ -100,7 +100,7 @@ def test_the_reference_is_one_haplotype_a_gene(reference: Samples, unique: bool)
     source = FakeSource()
     batch = Batcher(reference, source, (0, 1), unique=unique).batch(np.array([2, 0]))
     assert batch.index.shape == (2, 1)
-    for person, gene in enumerate(("g3.7", "g0")):
+    for person, gene in enumerate(("ENSG00000000003.7", "g0")):
         assert (batch.inputs[batch.index[person, 0]].numpy() == source.gene(gene).reference).all()
 
 

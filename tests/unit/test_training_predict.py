@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,12 @@ import pytest
 import torch
 from training_fakes import GENES, FakeCohort, FakeSource, make_split, run_training
 
+from glm2x.config import TrainConfig
 from glm2x.errors import DataError, UsageError
 from glm2x.training import inference
+from glm2x.training import predict as module
 from glm2x.training.checkpoint import load_checkpoint, save_checkpoint
-from glm2x.training.model import build_model
+from glm2x.training.model import ExpressionModel, build_model
 from glm2x.training.predict import load_model, predict, predict_reference
 from glm2x.training.runfolder import RunFolder
 
@@ -45,7 +48,7 @@ def test_each_unique_haplotype_is_asked_for_once(run: RunFolder) -> None:
 
 def test_who_else_is_asked_for_does_not_matter(run: RunFolder) -> None:
     every = ask(run)
-    some = ask(run, genes=["g3.7", "g0"], individuals=["p11", "p02"])
+    some = ask(run, genes=["ENSG00000000003.7", "g0"], individuals=["p11", "p02"])
     np.testing.assert_allclose(some, every[[3, 0]][:, [11, 2]], rtol=1e-6)
 
 
@@ -53,6 +56,15 @@ def test_parts_do_not_matter(run: RunFolder, monkeypatch: pytest.MonkeyPatch) ->
     every = ask(run)
     monkeypatch.setattr(inference, "VALUES_AT_ONCE", 1)
     np.testing.assert_allclose(ask(run), every, rtol=1e-6)
+
+
+def test_codes_are_made_part_by_part(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inference, "VALUES_AT_ONCE", 2 * 512)
+    source = FakeSource()
+    ask(run, source)
+    for gene in source.genes.values():
+        rows = np.unique(gene.index).tolist()
+        assert gene.asked == [rows[start : start + 2] for start in range(0, len(rows), 2)]
 
 
 def test_swapping_the_haplotypes_changes_nothing(run: RunFolder) -> None:
@@ -134,3 +146,45 @@ def test_progress_counts_genes(run: RunFolder) -> None:
 
     ask(run, progress=progress)
     assert counted == [(4, "predict"), *((1, gene) for gene in GENES)]
+
+
+@pytest.mark.parametrize("window", [10**15, 10**30, 2])
+def test_a_configuration_that_the_weights_do_not_fit_costs_no_memory(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, window: int
+) -> None:
+    """A window of 10^15 bp would have a position-pool of 750 TB."""
+    checkpoint = load_checkpoint(run.checkpoint)
+    model = build_model(checkpoint.config)
+    config = checkpoint.config.model_copy(update={"window": window})
+    metadata = replace(checkpoint.metadata, window=window)
+    save_checkpoint(tmp_path / "huge", model, config, make_split(), checkpoint.state, metadata)
+    built = []
+
+    def build(config: TrainConfig) -> ExpressionModel:
+        built.append(torch.empty(1).device.type)
+        return build_model(config)
+
+    monkeypatch.setattr(module, "build_model", build)
+    with pytest.raises(DataError, match=r"does not fit the model: head\.weight|makes no model"):
+        load_model(tmp_path / "huge")
+    assert built == ["meta"]
+
+
+def test_a_gpu_without_float64_predicts() -> None:
+    """mps has no float64: numbers are made double on the CPU."""
+
+    class Mps(torch.Tensor):
+        def double(self) -> torch.Tensor:
+            raise TypeError("Cannot convert a MPS Tensor to float64")
+
+        def cpu(self) -> torch.Tensor:
+            return self.as_subclass(torch.Tensor)
+
+    def forward(inputs: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        return inputs.sum(dim=1).float().as_subclass(Mps)
+
+    gene = FakeSource().gene("g0")
+    predicted = inference.predict_gene(forward, gene, np.arange(3), (0,), torch.device("cpu"))
+    expected = gene.haplotypes.sum(axis=1)[gene.index[:3, 0]]
+    assert predicted.dtype == np.float64
+    assert predicted.tolist() == expected.tolist()

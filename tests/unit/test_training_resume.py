@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import training_fakes
 from training_fakes import StoppedError, make_split, run_training, stop_after
 
@@ -191,6 +192,88 @@ def test_a_spoilt_configuration_of_the_run_is_a_data_error(tmp_path: Path, conte
 
 def test_a_run_of_another_format_is_refused(tmp_path: Path) -> None:
     run_training(tmp_path / "run", training__epochs=1)
-    (tmp_path / "run" / "run.json").write_text('{"format_version": 2, "done": false}')
+    (tmp_path / "run" / "run.json").write_text('{"format_version": 1, "done": false}')
     with pytest.raises(DataError, match=r"run\.json is not of a format version"):
         run_training(tmp_path / "run", training__epochs=1, resume=True)
+
+
+def test_a_head_with_batch_normalisation_and_dropout_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    changes = {"head__name": "tower", "window": 146 * 256, "training__batch_size": 8}
+    whole = run_training(tmp_path / "whole", **changes)
+    stop = 3 + 4  # in the second of the personal phase's epochs of three steps
+    with pytest.raises(StoppedError):
+        run_training(tmp_path / "run", progress=stop_after(stop), **changes)
+    assert_same(run_training(tmp_path / "run", resume=True, **changes), whole)
+
+
+@pytest.mark.parametrize(("phase", "stop"), [("reference", 2), ("personal", 5)])
+def test_another_list_of_genes_under_the_same_name_is_refused(tmp_path: Path, phase: str, stop: int) -> None:
+    (tmp_path / "list").write_text("g0\ng1\n")
+    changes = {f"genes__{phase}": str(tmp_path / "list")}
+    with pytest.raises(StoppedError):
+        run_training(tmp_path / "run", progress=stop_after(stop), **changes)
+    (tmp_path / "list").write_text("g0\n")
+    with pytest.raises(DataError, match=f"started with other samples of the {phase} phase"):
+        run_training(tmp_path / "run", resume=True, **changes)
+    (tmp_path / "list").write_text("# the same genes\ng1\ng0\n")
+    assert run_training(tmp_path / "run", resume=True, **changes).facts()["done"]
+
+
+def test_other_expression_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StoppedError):
+        run_training(tmp_path / "run", progress=stop_after(5))
+    target = training_fakes.make_values()
+    target.values[1, 4] += 0.5
+    monkeypatch.setattr(training_fakes, "make_values", lambda: target)
+    with pytest.raises(DataError, match="started with other samples of the personal phase"):
+        run_training(tmp_path / "run", resume=True)
+
+
+def test_another_checkpoint_to_start_from_is_refused(tmp_path: Path) -> None:
+    start = run_training(tmp_path / "start", training__epochs=1).checkpoint
+    changes = {"start_from": str(start)}
+    with pytest.raises(StoppedError):
+        run_training(tmp_path / "run", progress=stop_after(5), **changes)
+    run_training(tmp_path / "start", training__epochs=1, training__seed=9, force=True)
+    for other in (changes, {}):
+        with pytest.raises(DataError, match="started with another checkpoint in start_from"):
+            run_training(tmp_path / "run", resume=True, **other)
+
+
+def test_the_same_folders_may_be_spelt_otherwise(
+    tmp_path: Path, whole: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoppedError):
+        run_training("run", progress=stop_after(5))
+    assert_same(run_training(tmp_path / "run", resume=True, cohort=str(tmp_path / "cohort")), whole)
+
+
+def test_surroundings_are_recorded_when_a_run_starts(tmp_path: Path) -> None:
+    with pytest.raises(StoppedError):
+        run_training(tmp_path / "run", progress=stop_after(1))
+    facts = RunFolder(tmp_path / "run").facts()
+    assert (facts["device"], facts["threads"]) == ("cpu", torch.get_num_threads())
+    assert facts["versions"]["torch"] == torch.__version__
+
+
+def test_going_on_under_other_surroundings_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StoppedError):
+        run_training(tmp_path / "run", progress=stop_after(1))
+    folder = RunFolder(tmp_path / "run")
+    folder.record(device="cuda:0", versions=folder.facts()["versions"] | {"torch": "1.0"})
+    with pytest.raises(StoppedError):
+        run_training(tmp_path / "run", resume=True, progress=stop_after(1))
+    facts = run_training(tmp_path / "run", resume=True).facts()  # this one changes nothing any more
+    assert facts["warnings"] == [
+        f"gone on with under torch {torch.__version__} after 1.0 and device cpu after cuda: "
+        "an uninterrupted run would end in other digits"
+    ]
+    assert facts["versions"]["torch"] == torch.__version__
+
+
+def test_an_undisturbed_run_has_no_warnings(tmp_path: Path, whole: RunFolder) -> None:
+    with pytest.raises(StoppedError):
+        run_training(tmp_path / "run", progress=stop_after(1))
+    assert "warnings" not in run_training(tmp_path / "run", resume=True).facts()
+    assert "warnings" not in whole.facts()

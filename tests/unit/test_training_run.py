@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 from training_fakes import (
+    GENES,
+    PEOPLE,
     FakeCohort,
     FakeSource,
     make_config,
@@ -35,6 +37,11 @@ def parameters(folder: Path) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
     return load_file(folder / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    return run_training(tmp_path_factory.mktemp("first") / "run", training__epochs=1)
 
 
 def test_a_run_folder_holds_what_it_promises(tmp_path: Path) -> None:
@@ -67,13 +74,24 @@ def test_run_json_says_what_happened(tmp_path: Path) -> None:
     assert facts["seconds"] == pytest.approx(sum(e["seconds"] for e in run.read_history()), abs=1e-3)
 
 
-def test_metadata_names_the_genes_that_were_trained_on(tmp_path: Path) -> None:
-    run = run_training(tmp_path / "run", split=make_split(seen=("g0", "g2", "g1"), unseen=("g3.7",)))
+def test_metadata_names_whom_and_what_was_trained_on_or_validated_with(tmp_path: Path) -> None:
+    run = run_training(
+        tmp_path / "run", split=make_split(seen=("g0", "g2", "g1"), unseen=("ENSG00000000003.7",))
+    )
     metadata = load_checkpoint(run.checkpoint).metadata
-    assert metadata.genes == ("g0", "g2", "g1")
+    assert metadata.genes == ("g0", "g1", "g2")
+    assert metadata.individuals_touched == PEOPLE[:9]
     assert (metadata.head, metadata.window, metadata.target) == ("position-pool", 512, "log")
-    assert metadata.train_individuals == 6
-    assert load_checkpoint(run.phase("reference") / "last").metadata.genes == ("g0", "g1")
+    reference = load_checkpoint(run.phase("reference") / "last").metadata
+    assert reference.genes == ("g0", "g1", "g2")
+    assert reference.individuals_touched == PEOPLE[:6]
+
+
+def test_people_are_counted_as_baselines_count_them(tmp_path: Path) -> None:
+    """Validation people choose the epoch, and baselines fit on them: six and three are nine for both."""
+    for strategy in ("reference", "personal"):
+        run = run_training(tmp_path / strategy, strategy=strategy, training__epochs=1)
+        assert load_checkpoint(run.checkpoint).metadata.train_individuals == 9
 
 
 def test_the_history_has_every_epoch_and_its_learning_rate(tmp_path: Path) -> None:
@@ -159,6 +177,57 @@ def test_start_from_takes_the_weights_of_a_checkpoint(tmp_path: Path) -> None:
     assert np.array_equal(predictions(first), predictions(second))
 
 
+def test_what_an_ancestor_has_touched_is_touched(tmp_path: Path) -> None:
+    first = run_training(tmp_path / "first", strategy="personal", training__epochs=1)
+    other = make_split(
+        train=PEOPLE[:2], validation=(), test=PEOPLE[10:], seen=("g1",), reference_validation=()
+    )
+    second = run_training(tmp_path / "b", start_from=str(first.checkpoint), split=other, training__epochs=1)
+    third = run_training(tmp_path / "c", start_from=str(second.checkpoint), split=other, training__epochs=1)
+    for run in (second, third):
+        metadata = load_checkpoint(run.checkpoint).metadata
+        assert metadata.individuals_touched == PEOPLE[:9]
+        assert metadata.genes == tuple(sorted(GENES))
+        assert metadata.train_individuals == 9
+
+
+@pytest.mark.parametrize(
+    ("split", "got"),
+    [
+        ({"train": PEOPLE[:5], "test": (PEOPLE[5], *PEOPLE[9:])}, "1 test individuals: p05"),
+        ({"validation": (), "test": PEOPLE[6:]}, "3 test individuals: p06, p07, p08"),
+        (
+            {"train": PEOPLE[8:], "validation": (), "test": PEOPLE[:8]},
+            "8 test individuals: p00, p01, p02, ...",
+        ),
+        ({"seen": GENES[:3], "unseen": ("ENSG00000000003.9",)}, "1 unseen genes: ENSG00000000003.7"),
+        (
+            {"seen": ("g0", "g1"), "unseen": ("g2",), "validation": (), "test": ("p08",)},
+            "1 test individuals: p08; 1 unseen genes: g2",
+        ),
+    ],
+)
+def test_start_from_what_has_learnt_from_test_people_or_unseen_genes_is_refused(
+    first: RunFolder, tmp_path: Path, split: dict[str, Any], got: str
+) -> None:
+    with pytest.raises(DataError, match="in start_from was trained or validated with test") as error:
+        run_training(tmp_path / "run", start_from=str(first.checkpoint), split=make_split(**split))
+    assert error.value.got == got
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "what", "got"),
+    [({"target": "residual"}, "target", "log"), ({"window": 1024}, "window", "512 bp")],
+)
+def test_start_from_another_target_or_window_is_refused(
+    first: RunFolder, tmp_path: Path, changes: dict[str, Any], what: str, got: str
+) -> None:
+    with pytest.raises(DataError, match=f"start_from is of another {what}") as error:
+        run_training(tmp_path / "run", start_from=str(first.checkpoint), **changes)
+    assert error.value.got == got
+
+
 def test_start_from_another_model_is_refused(tmp_path: Path) -> None:
     first = run_training(tmp_path / "first", strategy="reference", head__name="attention-pool")
     with pytest.raises(DataError, match="start_from is of another model") as error:
@@ -168,10 +237,15 @@ def test_start_from_another_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_list_of_genes_is_what_a_phase_trains_on(tmp_path: Path) -> None:
-    (tmp_path / "list").write_text("g1\ng3\n")
+    (tmp_path / "list").write_text("g1\nENSG00000000003\n")
     run = run_training(tmp_path / "run", genes__personal=str(tmp_path / "list"))
-    assert load_checkpoint(run.checkpoint).metadata.genes == ("g1", "g3.7")
-    assert load_checkpoint(run.phase("reference") / "last").metadata.genes == ("g0", "g1", "g3.7")
+    assert run.facts()["counts"]["personal"]["train_genes"] == 2
+    assert run.facts()["counts"]["reference"]["train_genes"] == 3
+    assert load_checkpoint(run.checkpoint).metadata.genes == ("ENSG00000000003.7", "g0", "g1", "g2")
+    alone = run_training(
+        tmp_path / "alone", strategy="personal", genes__personal=str(tmp_path / "list"), training__epochs=1
+    )
+    assert load_checkpoint(alone.checkpoint).metadata.genes == ("ENSG00000000003.7", "g1")
 
 
 def test_a_split_of_another_cohort_is_refused(tmp_path: Path) -> None:
@@ -324,3 +398,44 @@ def test_targets_and_haplotypes_come_from_the_cohort_by_default(
     monkeypatch.setattr(module, "HaplotypeDictionary", dictionary)
     train(make_config(tmp_path / "run", target="residual", training__epochs=1), FakeCohort(), make_split())
     assert asked == ["residual", 512]
+
+
+def test_a_reference_phase_does_not_look_at_people_s_haplotypes(tmp_path: Path) -> None:
+    """Who has which haplotype is costly to find out, and a reference phase has no use for it."""
+
+    class OnlyReference:
+        def __init__(self, gene: Any) -> None:
+            self.window, self.reference = gene.window, gene.reference
+
+    class Source(FakeSource):
+        def gene(self, gene: str) -> Any:
+            return OnlyReference(super().gene(gene))
+
+    config = make_config(tmp_path / "run", strategy="reference")
+    run = train(config, FakeCohort(), make_split(), target=make_values(), source=Source())
+    assert run.facts()["done"]
+
+
+TOWER = {"head__name": "tower", "window": 146 * 256}  # 146 tokens are the fewest, and leave one
+
+
+def test_batches_too_small_for_the_head_are_refused_before_training(tmp_path: Path) -> None:
+    """Three genes in batches of two leave one reference window; BatchNorm cannot train on one value."""
+    with pytest.raises(UsageError, match="reference phase has a batch of too few haplotypes") as error:
+        run_training(tmp_path / "run", training__batch_size=2, **TOWER)
+    assert error.value.got == "a batch of 1 of 3 samples"
+    with pytest.raises(UsageError, match="personal phase has a batch of too few haplotypes"):
+        run_training(tmp_path / "run", strategy="personal", training__batch_size=22, haplotypes=1, **TOWER)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_window_too_short_for_the_head_is_refused_before_training(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="leave nothing of a window this short"):
+        run_training(tmp_path / "run", head__name="tower", window=145 * 256)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_person_is_two_haplotypes_to_the_head(tmp_path: Path) -> None:
+    """22 of 23 samples leave a batch of one person, whose two haplotypes are enough."""
+    changes = {"training__batch_size": 22, "training__epochs": 1, "strategy": "personal", **TOWER}
+    assert run_training(tmp_path / "run", **changes).facts()["done"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from training_fakes import GENES, FakeCohort, make_config, make_split, make_values
+from training_fakes import GENES, PEOPLE, FakeCohort, make_config, make_split, make_values
 
 from glm2x.cohort.target import Target
 from glm2x.errors import DataError
@@ -44,11 +44,47 @@ def test_a_gene_without_spread_counts_as_one_and_is_counted() -> None:
     data = phase_data(phases(make_config("out"))[1], FakeCohort(), make_split(), target)
     assert data.train.gene_sd[2] == 1
     assert data.counts["genes_without_spread"] == 1
+    assert data.counts["genes_with_floored_spread"] == 0
+
+
+def test_a_gene_of_spread_one_is_not_counted_as_without() -> None:
+    target = make_values()
+    target.values[2, :6] = np.array([-1, -1, 0, 0, 1, 1]) * np.sqrt(5 / 4)  # SD (n - 1) of exactly 1
+    data = phase_data(phases(make_config("out"))[1], FakeCohort(), make_split(), target)
+    assert data.train.gene_sd[2] == 1
+    assert data.counts["genes_without_spread"] == 0
+
+
+def test_a_gene_that_hardly_varies_counts_as_a_tenth_of_the_median() -> None:
+    """Divided by an SD of 1e-4 squared, its noise would outweigh all other genes of the loss."""
+    target = make_values()
+    spreads = [2.0, 1e-4, 4.0, 0.0]
+    for gene, spread in enumerate(spreads):
+        target.values[gene, :6] = np.array([-1, -1, 0, 0, 1, 1]) * np.sqrt(5 / 4) * spread
+    data = phase_data(phases(make_config("out"))[1], FakeCohort(), make_split(), target)
+    assert data.validation is not None
+    for samples in (data.train, data.validation):  # the median of 2, 1e-4 and 4 is 2
+        np.testing.assert_allclose(samples.gene_sd, [2, 0.2, 4, 1], rtol=1e-6)
+    assert data.counts["genes_with_floored_spread"] == 1
+    assert data.counts["genes_without_spread"] == 1
+    reference = phase_data(phases(make_config("out"))[0], FakeCohort(), make_split(), target)
+    assert reference.counts["genes_with_floored_spread"] == 0
+
+
+def test_the_digest_is_of_genes_people_and_values() -> None:
+    digests = {data_of(1).digest(), data_of(0).digest()}
+    digests |= {data_of(1, seen=GENES[:3]).digest(), data_of(1, validation=PEOPLE[6:8]).digest()}
+    digests |= {data_of(1, train=PEOPLE[:5]).digest(), data_of(1, validation=()).digest()}
+    target = make_values()
+    target.values[0, 0] += 1
+    digests.add(phase_data(phases(make_config("out"))[1], FakeCohort(), make_split(), target).digest())
+    assert len(digests) == 7
+    assert data_of(1).digest() in digests
 
 
 def test_a_reference_phase_is_one_sample_a_gene_without_the_validation_genes() -> None:
     data, target = data_of(0), make_values()
-    assert data.train.genes == ("g0", "g1", "g3.7")
+    assert data.train.genes == ("g0", "g1", "ENSG00000000003.7")
     assert data.train.individual.tolist() == [REFERENCE] * 3
     np.testing.assert_array_equal(data.train.observed, target.reference[[0, 1, 3]].astype(np.float32))
     assert data.validation is not None
@@ -58,7 +94,7 @@ def test_a_reference_phase_is_one_sample_a_gene_without_the_validation_genes() -
 
 def test_genes_that_overlap_the_validation_genes_are_left_out_and_counted() -> None:
     data = data_of(0, reference_excluded=("g1",))
-    assert data.train.genes == ("g0", "g3.7")
+    assert data.train.genes == ("g0", "ENSG00000000003.7")
     assert data.counts["genes_overlapping_validation"] == 1
 
 
@@ -68,15 +104,15 @@ def test_there_is_no_validation_without_people_or_genes() -> None:
 
 
 def test_unseen_genes_are_in_neither_phase() -> None:
-    split = {"seen": ("g0", "g2"), "unseen": ("g1", "g3.7")}
+    split = {"seen": ("g0", "g2"), "unseen": ("g1", "ENSG00000000003.7")}
     assert data_of(0, **split).train.genes == ("g0",)
     assert data_of(1, **split).train.genes == ("g0", "g2")
 
 
 def test_a_list_of_genes_ignores_versions_and_says_what_it_left_out(tmp_path: Path) -> None:
-    (tmp_path / "list").write_text("# mine\ng3\n\ng0.12  # first\ng1\nother\n")
-    genes, counts = choose_genes(str(tmp_path / "list"), ("g0", "g2", "g3.7"), GENES)
-    assert genes == ("g0", "g3.7")
+    (tmp_path / "list").write_text("# mine\nENSG00000000003.12\n\ng0  # first\ng1\nother\n")
+    genes, counts = choose_genes(str(tmp_path / "list"), ("g0", "g2", "ENSG00000000003.7"), GENES)
+    assert genes == ("g0", "ENSG00000000003.7")
     assert counts == {"listed_genes": 4, "listed_genes_not_in_cohort": 1, "listed_genes_not_seen": 1}
 
 

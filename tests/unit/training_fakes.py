@@ -18,7 +18,7 @@ from glm2x.config import TrainConfig, parse_config
 from glm2x.training.run import train
 
 WINDOW = 512
-GENES = ("g0", "g1", "g2", "g3.7")
+GENES = ("g0", "g1", "g2", "ENSG00000000003.7")
 PEOPLE = tuple(f"p{i:02d}" for i in range(12))
 UNIQUE = 5
 
@@ -149,7 +149,7 @@ def run_training(out: Path | str, **options: Any) -> Any:
     known = {key: options.pop(key) for key in ("resume", "force", "progress") if key in options}
     split = options.pop("split", make_split())
     config = make_config(out, **options)
-    return train(config, FakeCohort(), split, target=make_values(), source=FakeSource(), **known)
+    return train(config, FakeCohort(), split, target=make_values(), source=FakeSource(config.window), **known)
 
 
 if __name__ == "__main__":  # the process that test_training_resume kills

@@ -41,6 +41,8 @@ def train(
 
     run = train_model(settings, cohort, split, resume=resume, force=force, progress=progress)
     facts = run.facts()
+    for warning in facts.get("warnings", []):
+        say(f"  note: {warning}")
     say(
         f"trained {settings.backbone.name} ({settings.strategy}): {facts['parameters']:,} parameters, "
         f"{facts['seconds']:.0f} s on {facts['device']}"

@@ -29,7 +29,9 @@ def build_head(name: str, width: int, tokens: int) -> nn.Module:
 
     A head may have a method ``start_at(value)``: training calls it once with the mean training
     target (log2 expression), so that the first predictions are of the right size. The published
-    heads have none and keep torch's default initialisation.
+    heads have none and keep torch's default initialisation. A head may have an attribute
+    ``least_haplotypes``, the fewest haplotypes of a batch that it can be trained on; training
+    refuses smaller batches before it starts.
 
     Parameters
     ----------

@@ -85,6 +85,12 @@ class Tower(nn.Module):
     tokens
         Tokens of a window, to refuse too few of them before anything is computed.
 
+    Attributes
+    ----------
+    least_haplotypes
+        How many haplotypes a training batch must have: 2 where the blocks leave one token of a
+        window, since BatchNorm needs two values a channel; else 1.
+
     Raises
     ------
     UsageError
@@ -93,7 +99,7 @@ class Tower(nn.Module):
 
     def __init__(self, width: int, tokens: int) -> None:
         super().__init__()
-        _require_tokens(tokens)
+        self.least_haplotypes = 2 if _require_tokens(tokens) == 1 else 1
         self.blocks = nn.ModuleList(_block(width, block) for block in BLOCKS)
         self.initial_conv = nn.Sequential(nn.Conv1d(width, HIDDEN, 1), nn.BatchNorm1d(HIDDEN), nn.ReLU())
         self.classifier = nn.Sequential(

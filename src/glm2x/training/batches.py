@@ -167,7 +167,19 @@ def haplotypes_of(
 
     People are all persons (columns of the cohort) or all `REFERENCE`; for the reference U = n = 1.
     """
+    rows, index = rows_of(gene, individuals, columns)
+    return gene.reference[None] if rows is None else gene.codes(rows), index
+
+
+def rows_of(
+    gene: GeneSource, individuals: NDArray[np.int64], columns: tuple[int, ...]
+) -> tuple[NDArray[np.int64] | None, NDArray[np.int64]]:
+    """Return which unique haplotypes some people have, int64 [U], and where theirs are, int64 [P, n].
+
+    For the reference the rows are None: the cohort's haplotypes are not looked at, since a source
+    may have to work for them.
+    """
     if (individuals == REFERENCE).all():
-        return gene.reference[None], np.zeros((len(individuals), 1), dtype=np.int64)
+        return None, np.zeros((len(individuals), 1), dtype=np.int64)
     rows, inverse = np.unique(gene.index[individuals][:, list(columns)], return_inverse=True)
-    return gene.codes(rows), inverse.reshape(len(individuals), len(columns)).astype(np.int64)
+    return rows, inverse.reshape(len(individuals), len(columns)).astype(np.int64)

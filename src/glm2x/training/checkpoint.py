@@ -9,18 +9,22 @@
 ``optimizer.safetensors`` the optimiser's tensors; only where training goes on (`last`)
 ======================== ====================================================================
 
-It is written aside and renamed; reading it runs no code from it.
+It is written aside and renamed; reading it runs no code from it, believes no type and allocates
+nothing before names and shapes were compared. Tensors that a model holds under several names (tied
+weights) are stored under each of them.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import yaml
-from safetensors import SafetensorError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -31,9 +35,13 @@ from glm2x.errors import DataError, UsageError
 from glm2x.files import read_json, require_file, sha256, write_aside, write_json
 
 FORMAT = "glm2x checkpoint"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 1  # 2: individuals_touched; genes of all phases and ancestors
 MODEL, OPTIMIZER = "model.safetensors", "optimizer.safetensors"
 CONFIG, SPLIT, STATE = "config.yml", "split.json", "state.json"
+
+_T = TypeVar("_T")
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+_Count = Annotated[int, Field(ge=0)]
 
 
 @dataclass(frozen=True)
@@ -44,16 +52,30 @@ class State:
     validation data.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
     phase: str
-    epoch: int
-    step: int
+    epoch: _Count
+    step: _Count
     best: float | None = None
     best_epoch: int | None = None
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a model was made from. `genes` are those of the phase that it was saved in."""
+    """What a model was made from.
+
+    `individuals_touched` and `genes` are the people and genes that it was trained on or validated
+    with, sorted: those of the phase that it was saved in, of the phases before, and of the checkpoint
+    of ``start_from`` and its own ancestors. A reference phase touches the training people through its
+    target, which is their mean.
+
+    `train_individuals` counts the split's training and validation people (the latter choose the
+    epoch), and any others that an ancestor has touched: the number by which models are matched with
+    baselines, which fit on both.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     glm2x_version: str
     backbone: str
@@ -62,8 +84,9 @@ class Metadata:
     window: int
     cohort_digest: str
     split_digest: str
-    train_individuals: int
+    train_individuals: _Count
     genes: tuple[str, ...]
+    individuals_touched: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -89,14 +112,23 @@ class Checkpoint:
         DataError
             A tensor is missing, left over, or of another shape.
         """
+        self.require_fit(model)
+        model.load_state_dict(_read_tensors(self.folder / MODEL))
+
+    def require_fit(self, model: nn.Module) -> None:
+        """Compare the names and shapes of the stored weights with those of `model`, whatever its device.
+
+        Raises
+        ------
+        DataError
+            A tensor is missing, left over, or of another shape.
+        """
         path = self.folder / MODEL
-        tensors, wanted = _read_tensors(path), model.state_dict()
-        for name in sorted(tensors.keys() ^ wanted.keys()):
-            raise _misfit(path, name, _shape(tensors.get(name)), _shape(wanted.get(name)))
-        for name, tensor in tensors.items():
-            if tensor.shape != wanted[name].shape:
-                raise _misfit(path, name, _shape(tensor), _shape(wanted[name]))
-        model.load_state_dict(tensors)
+        stored = _read_shapes(path)
+        wanted = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+        for name in sorted(stored.keys() ^ wanted.keys()) or sorted(stored):
+            if stored.get(name) != wanted.get(name):
+                raise _misfit(path, name, _shape(stored.get(name)), _shape(wanted.get(name)))
 
     def load_optimizer_into(self, optimizer: Optimizer) -> None:
         """Restore the optimiser's state.
@@ -104,7 +136,7 @@ class Checkpoint:
         Raises
         ------
         DataError
-            The checkpoint holds none.
+            The checkpoint holds none, or none that fits the optimiser.
         """
         if self.optimizer is None:
             raise DataError(
@@ -113,16 +145,20 @@ class Checkpoint:
                 wanted="a phase's last checkpoint",
                 do="to start a new run from its weights set start_from",
             )
-        tensors = _read_tensors(self.folder / OPTIMIZER)
-        values: dict[int, dict[str, Any]] = {int(k): dict(v) for k, v in self.optimizer["scalars"].items()}
-        for name, tensor in tensors.items():
-            parameter, _, key = name.partition(".")
-            values.setdefault(int(parameter), {})[key] = tensor.clone()
-        groups = [
-            {key: tuple(value) if key == "betas" else value for key, value in group.items()}
-            for group in self.optimizer["param_groups"]
-        ]
-        optimizer.load_state_dict({"state": values, "param_groups": groups})
+        path = self.folder / OPTIMIZER
+        tensors = _read_tensors(path)
+        try:
+            values = {int(k): dict(v) for k, v in self.optimizer["scalars"].items()}
+            for name, tensor in tensors.items():
+                parameter, _, key = name.partition(".")
+                values.setdefault(int(parameter), {})[key] = tensor.clone()
+            groups = [
+                {key: tuple(value) if key == "betas" else value for key, value in group.items()}
+                for group in self.optimizer["param_groups"]
+            ]
+            optimizer.load_state_dict({"state": values, "param_groups": groups})
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise _damaged(path, f"{type(error).__name__}: {error}", "this optimiser's state") from error
 
 
 def save_checkpoint(
@@ -165,18 +201,32 @@ def load_checkpoint(folder: Path | str) -> Checkpoint:
     """
     folder = Path(folder)
     content = _read_state(folder)
-    for name, wanted in content["files"].items():
+    files = content["files"]
+    for name, wanted in files.items():
+        if Path(name).name != name or not isinstance(wanted, str):
+            raise _damaged(folder / STATE, f"{name}: {wanted}", "names of files in the folder, and SHA-256s")
         path = require_file(folder / name, kind="checkpoint file")
         got = sha256(path)
         if got != wanted:
             raise _damaged(path, f"SHA-256 {got[:12]}...", f"SHA-256 {wanted[:12]}...")
     try:
-        metadata = Metadata(**(content["metadata"] | {"genes": tuple(content["metadata"]["genes"])}))
-        state = State(**content["state"])
+        metadata = _typed(Metadata, content["metadata"])
+        state = _typed(State, content["state"])
+        optimizer = _typed(dict[str, Any] | None, content["optimizer"])  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        got = f"{key}: {str(first['input'])[:80]} ({first['msg']})"
+        raise _damaged(folder / STATE, got, "what glm2x train writes") from error
+    try:
         config = parse_config(yaml.safe_load((folder / CONFIG).read_text()), where=str(folder / CONFIG))
-    except (KeyError, TypeError, OSError, ValueError, yaml.YAMLError, UsageError) as error:
-        raise _damaged(folder, f"{type(error).__name__}: {error}", "what glm2x train writes") from error
-    return Checkpoint(folder, config, state, metadata, content["optimizer"])
+    except (OSError, ValueError, RecursionError, yaml.YAMLError, UsageError) as error:
+        raise _damaged(folder / CONFIG, f"{type(error).__name__}: {error}", "a configuration") from error
+    told = (metadata.backbone, metadata.target, metadata.window)
+    configured = (config.backbone.name, config.target, config.window)
+    if told != configured:
+        raise _damaged(folder / STATE, f"metadata of {told}", f"those of {CONFIG}: {configured}")
+    return Checkpoint(folder, config, state, metadata, optimizer)
 
 
 def copy_for_prediction(source: Path, target: Path, history: Path) -> None:
@@ -231,9 +281,18 @@ def _read_state(folder: Path) -> dict[str, Any]:
             do="use the glm2x that wrote it (metadata.glm2x_version in state.json), or train again",
         )
     files = content.get("files")
-    if not isinstance(files, dict) or not {MODEL, SPLIT} <= files.keys() or "optimizer" not in content:
-        raise _damaged(folder / STATE, "keys are missing", "files and optimizer")
+    missing = {"files", "metadata", "optimizer", "state"} - content.keys()
+    if missing or not isinstance(files, dict):
+        raise _damaged(folder / STATE, "no " + ", ".join(sorted(missing or {"files"})), "all keys")
+    unlisted = {MODEL, CONFIG, SPLIT} - files.keys()
+    if unlisted:
+        raise _damaged(folder / STATE, "files without " + ", ".join(sorted(unlisted)), "a SHA-256 of each")
     return content
+
+
+def _typed(kind: type[_T], value: Any) -> _T:
+    """Return a JSON value as `kind`, with every type checked (`ValidationError`)."""
+    return TypeAdapter(kind).validate_json(json.dumps(value), strict=True)
 
 
 def _take_apart(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -251,12 +310,33 @@ def _take_apart(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]
 
 
 def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+    """Write tensors; those that share memory are copied, as moving them from another device does.
+
+    A file so holds tied weights once a name, and is the same on every device.
+    """
+    stored: dict[str, Tensor] = {}
+    taken: set[int] = set()
+    for name, tensor in tensors.items():
+        plain = tensor.detach().cpu().contiguous()
+        if plain.untyped_storage().data_ptr() in taken:
+            plain = plain.clone()
+        taken.add(plain.untyped_storage().data_ptr())
+        stored[name] = plain
+    save_file(stored, path)
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise _damaged(path, str(error), "a safetensors file") from error
+
+
+def _read_shapes(path: Path) -> dict[str, list[int]]:
+    """Return the shapes of a file's tensors from its header alone."""
+    try:
+        with safe_open(path, framework="pt") as tensors:
+            return {name: list(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise _damaged(path, str(error), "a safetensors file") from error
 
@@ -281,5 +361,5 @@ def _misfit(path: Path, name: str, got: str, wanted: str) -> DataError:
     )
 
 
-def _shape(tensor: Tensor | None) -> str:
-    return "no such tensor" if tensor is None else f"shape {list(tensor.shape)}"
+def _shape(shape: list[int] | None) -> str:
+    return "no such tensor" if shape is None else f"shape {shape}"

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glm2x.training.batches import GeneSource, HaplotypeSource, haplotypes_of
+from glm2x.training.batches import GeneSource, HaplotypeSource, rows_of
 from glm2x.training.losses import Loss
 from glm2x.training.samples import REFERENCE, Samples
 
@@ -43,14 +43,16 @@ def predict_gene(
     """
     if not len(individuals):
         return np.zeros(0)
-    codes, index = haplotypes_of(gene, individuals, columns)
-    at_once = max(1, VALUES_AT_ONCE // codes[0].size)
+    rows, index = rows_of(gene, individuals, columns)
+    at_once = max(1, VALUES_AT_ONCE // gene.window)
     outputs = []
     with torch.inference_mode():
-        for start in range(0, len(codes), at_once):
-            part = torch.from_numpy(np.array(codes[start : start + at_once])).to(device)
+        for start in range(0, 1 if rows is None else len(rows), at_once):
+            # a part's codes are made when it is its turn: all of a gene's are too many for the memory
+            codes = gene.reference[None] if rows is None else gene.codes(rows[start : start + at_once])
+            part = torch.from_numpy(np.require(codes, requirements=["C", "W"])).to(device)
             each = torch.arange(len(part), device=device)[:, None]
-            outputs.append(forward(part, each).double().cpu().numpy())
+            outputs.append(forward(part, each).float().cpu().double().numpy())  # mps has no float64
     mean: NDArray[np.float64] = np.concatenate(outputs)[index].mean(axis=1)
     return mean
 

@@ -29,7 +29,10 @@ from glm2x.errors import DataError, UsageError
 from glm2x.files import read_json, require_file, write_aside, write_json
 from glm2x.training.checkpoint import recover
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 1  # 2: digests of samples and of start_from; the surroundings are known from the start
+
+# what they name is compared by digest, however it is spelt
+_NAMES = {"out", "cohort", "split", "start_from", "genes.reference", "genes.personal"}
 
 
 class RunFolder:
@@ -119,7 +122,7 @@ class RunFolder:
 
 
 def start(
-    config: TrainConfig, identity: dict[str, str], *, resume: bool = False, force: bool = False
+    config: TrainConfig, identity: dict[str, str | None], *, resume: bool = False, force: bool = False
 ) -> RunFolder:
     """Make the run's folder, or find the one that is to be gone on with.
 
@@ -128,7 +131,8 @@ def start(
     config
         The configuration; the folder is its ``out``.
     identity
-        ``cohort_digest`` and ``split_digest``.
+        What the run is of beside the configuration: ``cohort_digest``, ``split_digest``,
+        ``start_from_digest`` (null without) and, for each phase, ``NAME_samples_digest``.
     resume
         Go on with the run that is there (a new one is started where there is none).
     force
@@ -139,7 +143,7 @@ def start(
     UsageError
         A folder is there and neither is allowed; or the run there has another configuration.
     DataError
-        The run there is of another cohort or split.
+        The run there is of another cohort, split, starting checkpoint or list of genes.
     """
     folder = RunFolder(Path(config.out))
     if resume and force:
@@ -165,7 +169,7 @@ def start(
     return folder
 
 
-def _make(folder: RunFolder, config: TrainConfig, identity: dict[str, str]) -> RunFolder:
+def _make(folder: RunFolder, config: TrainConfig, identity: dict[str, str | None]) -> RunFolder:
     with write_aside(folder.path, force=True) as aside:
         aside.mkdir()
         (aside / folder.config.name).write_text(dump_config(config))
@@ -185,14 +189,15 @@ def _refuse(folder: RunFolder) -> None:
     )
 
 
-def _require_same(folder: RunFolder, config: TrainConfig, identity: dict[str, str]) -> None:
-    """Refuse to go on with another configuration, cohort or split."""
+def _require_same(folder: RunFolder, config: TrainConfig, identity: dict[str, str | None]) -> None:
+    """Refuse to go on with another configuration or with other data."""
     try:
         there = _flat(yaml.safe_load(require_file(folder.config).read_text()))
     except (yaml.YAMLError, AttributeError) as error:
         raise DataError("the run's configuration is not readable", where=str(folder.config)) from error
     here = _flat(config.model_dump(mode="json"))
-    differing = sorted(key for key in there.keys() | here.keys() if there.get(key) != here.get(key))
+    keys = (there.keys() | here.keys()) - _NAMES
+    differing = sorted(key for key in keys if there.get(key) != here.get(key))
     if differing:
         raise UsageError(
             "the interrupted run was started with another configuration",
@@ -205,12 +210,20 @@ def _require_same(folder: RunFolder, config: TrainConfig, identity: dict[str, st
     for key, value in identity.items():
         if facts.get(key) != value:
             raise DataError(
-                f"the interrupted run was started with another {key.removesuffix('_digest')}",
+                f"the interrupted run was started with {_described(key)}",
                 where=str(folder.run),
-                got=value,
-                wanted=str(facts.get(key)),
+                got=f"{key} {value}",
+                wanted=f"{key} {facts.get(key)}",
                 do="give the same one, or --force to start anew",
             )
+
+
+def _described(key: str) -> str:
+    name = key.removesuffix("_digest")
+    if name.endswith("_samples"):
+        phase = name.removesuffix("_samples")
+        return f"other samples of the {phase} phase (its list of genes, people or expression)"
+    return "another checkpoint in start_from" if name == "start_from" else f"another {name}"
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

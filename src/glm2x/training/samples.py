@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glm2x.errors import DataError
-from glm2x.files import require_file
+from glm2x.files import digest, read_text
 from glm2x.genome.genes import unversioned
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 REFERENCE = -1  # stands for the reference window where an individual's column in the cohort is expected
 SMALLEST_SD = 1e-6
+FLOOR_SHARE = 0.1  # of the median gene's SD: a gene that varies less counts as varying this much
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,9 @@ class Samples:
     observed
         float32 [N]: the target.
     gene_sd
-        float32 [G]: standard deviation (n - 1) of the target over training people; 1 where they do
-        not differ, or where there are fewer than two.
+        float32 [G]: standard deviation (n - 1) of the target over training people, at least a tenth
+        of the median over the genes that vary; 1 where they do not differ, or where there are fewer
+        than two.
     missing
         How many samples were left out because their target was not measured.
     """
@@ -53,6 +56,13 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.gene)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of who and what is in it: genes, people and observed values."""
+        content = hashlib.sha256("\n".join(self.genes).encode())
+        for part in (self.gene, self.individual, self.observed):
+            content.update(np.ascontiguousarray(part).tobytes())
+        return content.hexdigest()
 
     def by_gene(self) -> list[NDArray[np.int64]]:
         """Return, for each gene that has any, the rows of its samples."""
@@ -68,14 +78,57 @@ class PhaseData:
     validation: Samples | None
     counts: dict[str, int]
 
+    def digest(self) -> str:
+        """Return the SHA-256 of the samples that are trained on and validated with."""
+        return digest([None if part is None else part.digest() for part in (self.train, self.validation)])
+
+    def genes(self) -> set[str]:
+        """Return the genes that are trained on or validated with."""
+        parts = [part for part in (self.train, self.validation) if part is not None]
+        return {part.genes[part.gene[rows[0]]] for part in parts for rows in part.by_gene()}
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How much the target of each gene varies between people.
+
+    Attributes
+    ----------
+    sd
+        float32 [G]; see `Samples.gene_sd`.
+    without
+        Genes that do not vary (SD at most 1e-6, or fewer than two people measured): their SD is 1.
+    floored
+        Genes that vary less than a tenth of the median gene: their SD is that tenth. The loss divides
+        by the square of it, and a gene that hardly varies would outweigh all others.
+    """
+
+    sd: NDArray[np.float32]
+    without: int
+    floored: int
+
+    @classmethod
+    def over(cls, values: NDArray[np.float64]) -> Spread:
+        """Return the spread of values [G, P], NaN = not measured, over people."""
+        measured = ~np.isnan(values)
+        count = measured.sum(axis=1)
+        mean = np.where(measured, values, 0).sum(axis=1) / np.maximum(count, 1)
+        squares = np.where(measured, (values - mean[:, None]) ** 2, 0).sum(axis=1)
+        sd = np.sqrt(squares / np.maximum(count - 1, 1))
+        varies = sd > SMALLEST_SD
+        floor = FLOOR_SHARE * float(np.median(sd[varies])) if varies.any() else 0.0
+        low = varies & (sd < floor)
+        used = np.where(varies, np.maximum(sd, floor), 1.0).astype(np.float32)
+        return cls(used, without=int((~varies).sum()), floored=int(low.sum()))
+
 
 def phase_data(phase: Phase, cohort: Cohort, split: Split, target: Target) -> PhaseData:
     """Return the samples of a phase.
 
     A reference phase trains on the seen genes of its list without the split's
-    `reference_validation` genes (and those whose windows overlap theirs) and is validated on
-    those; a personal phase trains on the seen
-    genes of its list in the training people and is validated on the validation people.
+    `reference_validation` genes (and those whose windows overlap theirs) and is validated on those.
+    A personal phase trains on the seen genes of its list in the training people and is validated on
+    the validation people.
 
     Raises
     ------
@@ -84,16 +137,18 @@ def phase_data(phase: Phase, cohort: Cohort, split: Split, target: Target) -> Ph
     """
     genes, counts = choose_genes(phase.genes, split.seen, cohort.gene_ids)
     people = cohort.individual_index(split.train)
+    spread = Spread.over(target.values[cohort.gene_index(genes)][:, people])
+    sd = dict(zip(genes, spread.sd, strict=True))
     if phase.data == "personal":
-        train = _personal(genes, people, people, cohort, target)
+        train = _personal(genes, people, sd, cohort, target)
         others = cohort.individual_index(split.validation)
-        validation = _personal(genes, others, people, cohort, target)
+        validation = _personal(genes, others, sd, cohort, target)
     else:
         held_out = set(split.reference_validation)
         left_out = held_out | set(split.reference_excluded)
-        train = _reference(tuple(g for g in genes if g not in left_out), people, cohort, target)
+        train = _reference(tuple(g for g in genes if g not in left_out), sd, cohort, target)
         counts["genes_overlapping_validation"] = len(set(genes) & set(split.reference_excluded))
-        validation = _reference(tuple(g for g in genes if g in held_out), people, cohort, target)
+        validation = _reference(tuple(g for g in genes if g in held_out), sd, cohort, target)
     if not len(train):
         raise DataError(
             f"nothing is left for the {phase.name} phase to train on",
@@ -104,7 +159,9 @@ def phase_data(phase: Phase, cohort: Cohort, split: Split, target: Target) -> Ph
         "train_genes": len(train.by_gene()),
         "train_samples": len(train),
         "train_samples_not_measured": train.missing,
-        "genes_without_spread": int((train.gene_sd == 1).sum()) if phase.data == "personal" else 0,
+        # one sample a gene has no differences, so that no SD counts in a reference phase
+        "genes_without_spread": spread.without if phase.data == "personal" else 0,
+        "genes_with_floored_spread": spread.floored if phase.data == "personal" else 0,
         "validation_genes": len(validation.by_gene()),
         "validation_samples": len(validation),
         "validation_samples_not_measured": validation.missing,
@@ -132,7 +189,7 @@ def choose_genes(
     """
     if wanted == "all":
         return seen, {}
-    text = require_file(wanted, kind="gene list").read_text()
+    text = read_text(wanted, kind="gene list")
     lines = [line.split("#")[0].strip() for line in text.splitlines()]
     listed = {unversioned(line) for line in lines if line}
     chosen = tuple(gene for gene in seen if unversioned(gene) in listed)
@@ -156,7 +213,7 @@ def choose_genes(
 def _personal(
     genes: tuple[str, ...],
     individuals: NDArray[np.int64],
-    training: NDArray[np.int64],
+    sd: dict[str, np.float32],
     cohort: Cohort,
     target: Target,
 ) -> Samples:
@@ -170,14 +227,12 @@ def _personal(
         gene=gene.astype(np.int64),
         individual=individuals[column].astype(np.int64),
         observed=observed[measured].astype(np.float32),
-        gene_sd=_spread(values[:, training]),
+        gene_sd=_sd_of(genes, sd),
         missing=int((~measured).sum()),
     )
 
 
-def _reference(
-    genes: tuple[str, ...], training: NDArray[np.int64], cohort: Cohort, target: Target
-) -> Samples:
+def _reference(genes: tuple[str, ...], sd: dict[str, np.float32], cohort: Cohort, target: Target) -> Samples:
     """Return one sample a gene: the reference window and the gene's reference target."""
     rows = cohort.gene_index(genes)
     observed = target.reference[rows]
@@ -188,16 +243,10 @@ def _reference(
         gene=gene,
         individual=np.full(len(gene), REFERENCE, dtype=np.int64),
         observed=observed[measured].astype(np.float32),
-        gene_sd=_spread(target.values[rows][:, training]),
+        gene_sd=_sd_of(genes, sd),
         missing=int((~measured).sum()),
     )
 
 
-def _spread(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return the standard deviation of each row without NaN, [G, P] -> [G]; 1 where there is none."""
-    measured = ~np.isnan(values)
-    count = measured.sum(axis=1)
-    mean = np.where(measured, values, 0).sum(axis=1) / np.maximum(count, 1)
-    squares = np.where(measured, (values - mean[:, None]) ** 2, 0).sum(axis=1)
-    spread = np.sqrt(squares / np.maximum(count - 1, 1))
-    return np.where(spread > SMALLEST_SD, spread, 1.0).astype(np.float32)
+def _sd_of(genes: tuple[str, ...], sd: dict[str, np.float32]) -> NDArray[np.float32]:
+    return np.array([sd[gene] for gene in genes], dtype=np.float32)

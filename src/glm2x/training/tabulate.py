@@ -16,6 +16,7 @@ from glm2x.predictions import PredictionMetadata, Predictions, from_matrix
 from glm2x.training.checkpoint import Checkpoint, load_checkpoint
 from glm2x.training.predict import predict
 from glm2x.training.progress import Progress, silent
+from glm2x.training.touched import Touched
 
 
 def predictions_of(
@@ -36,13 +37,25 @@ def predictions_of(
         A checkpoint folder. One of a reference phase is a model of the strategy `reference`.
     split
         Whose sides the table states; by default the split that the model was trained with, which
-        lies in the checkpoint.
+        lies in the checkpoint. Another must leave the people and genes that the model was trained
+        on or validated with (its ancestors included) out of its test people and unseen genes.
     genes, individuals
         Which, in this order; all of the cohort's by default. Genes may be named without versions.
+
+    Raises
+    ------
+    DataError
+        The checkpoint is damaged, or has learnt from the split's test people or unseen genes.
     """
     checkpoint = load_checkpoint(folder)
     config, metadata = checkpoint.config, checkpoint.metadata
     sides = split or Split.load(checkpoint.split)
+    Touched.by(checkpoint).require_apart(
+        sides,
+        what="the model",
+        where=str(checkpoint.folder),
+        do="leave --split out, or train a model with this split",
+    )
     gene_rows = np.arange(len(cohort.genes)) if genes is None else cohort.gene_index(genes)
     people = cohort.individuals if individuals is None else tuple(individuals)
     chosen = tuple(cohort.gene_ids[row] for row in gene_rows)
