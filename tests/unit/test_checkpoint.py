@@ -125,10 +125,10 @@ def test_a_tensor_file_that_is_none_is_a_data_error(saved: Any) -> None:
 
 
 def test_another_format_version_is_refused(saved: Any) -> None:
-    edit(saved[0], format_version=1)
+    edit(saved[0], format_version=2)
     with pytest.raises(DataError, match="format version that this glm2x does not read") as error:
         load_checkpoint(saved[0])
-    assert (error.value.got, error.value.wanted) == ("version 1", "version 2")
+    assert (error.value.got, error.value.wanted) == ("version 2", "version 1")
 
 
 def test_something_else_is_refused(saved: Any) -> None:

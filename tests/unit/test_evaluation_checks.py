@@ -12,16 +12,18 @@ import pytest
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
 from glm2x.evaluation import relatives
-from glm2x.evaluation.checks import Check, run_checks
-from glm2x.evaluation.controls import Permuted
+from glm2x.evaluation.check import Check
+from glm2x.evaluation.checks import run_checks
 from glm2x.evaluation.tables import make_cells, row_labels
+from glm2x.evaluation.target_checks import is_transductive
 from glm2x.genome.genes import Gene
 from glm2x.genome.variants import PhasedVariants
 from glm2x.predictions import PredictionMetadata, Predictions, from_matrix
 
 PEOPLE = tuple(f"p{i:02d}" for i in range(24))
 TRAIN, VALIDATION, TEST = PEOPLE[:12], PEOPLE[12:14], PEOPLE[14:]
-GENES = (Gene("g1.4", "1", 10_000, "+"), Gene("g2", "1", 30_000, "-"), Gene("g3", "2", 10_000, "+"))
+G1 = "ENSG00000000001.4"
+GENES = (Gene(G1, "1", 10_000, "+"), Gene("g2", "1", 30_000, "-"), Gene("g3", "2", 10_000, "+"))
 EXPRESSION = np.random.default_rng(0).normal(5, 1, (3, 24))
 WINDOW = 20_000
 
@@ -31,10 +33,16 @@ def make_cohort(
     people: dict[str, list[Any]] | None = None,
     genotypes: np.ndarray | None = None,
     covariates: bool = False,
+    scale: str = "log2",
+    reference: tuple[str, ...] = (),
 ) -> Cohort:
-    """A cohort in memory; `genotypes` are bool [2 * people, variants] of contig 1."""
+    """A cohort in memory; `genotypes` are bool [2 * people, variants] of contig 1, A to C each."""
     table = pl.DataFrame({"individual": PEOPLE} | (people or {}))
-    manifest = {"expression_scale": "log2", "files": {"a": {"sha256": "0"}}, "reference_contigs": []}
+    manifest = {
+        "expression_scale": scale,
+        "files": {"a": {"sha256": "0"}},
+        "reference_contigs": list(reference),
+    }
     names = ("PC1",) if covariates else ()
     values = np.random.default_rng(1).normal(size=(len(names), len(PEOPLE)))
     cohort = Cohort(Path("cohort"), manifest, GENES, table, EXPRESSION, names, values)
@@ -47,6 +55,7 @@ def make_cohort(
         count = carried.shape[1]
         codes = np.zeros(count, dtype=np.uint8)
         bits = np.packbits(carried, axis=1)
+        cohort._references[contig] = np.zeros(count, dtype=np.uint8)
         cohort._variants[contig] = PhasedVariants(contig, np.arange(count), codes, codes + 1, bits)
     return cohort
 
@@ -56,7 +65,7 @@ def make_split(cohort: Cohort | None = None, **changes: Any) -> Split:
         "train": TRAIN,
         "validation": VALIDATION,
         "test": TEST,
-        "seen": ("g1.4", "g2"),
+        "seen": (G1, "g2"),
         "unseen": ("g3",),
         "reference_validation": (),
         "preset": "random",
@@ -89,17 +98,13 @@ def checks(
     split: Split | None = None,
     target: str | None = "log",
     sources: tuple[PredictionMetadata, ...] = (),
-    permuted: Permuted | None = None,
 ) -> dict[str, Check]:
     predictions = Predictions(
         frame,
         PredictionMetadata(target=target),
         tuple((f"{i}.parquet", said) for i, said in enumerate(sources)),
     )
-    controls = {"seen_gene/new_individual": {"m": permuted}} if permuted else {}
-    found = run_checks(
-        predictions, make_cells(frame, row_labels(frame)), controls, cohort=cohort, split=split
-    )
+    found = run_checks(predictions, make_cells(frame, row_labels(frame)), cohort=cohort, split=split)
     return {check.name: check for check in found}
 
 
@@ -121,11 +126,11 @@ def test_without_cohort_and_split_what_needs_them_does_not_run() -> None:
         "same_genes_and_people": "pass",
         "same_window": "not run",
         "same_cohort": "not run",
-        "transductive_target": "pass",
+        "transductive_target": "not run",
         "published_preset": "not run",
-        "permuted_people": "not run",
     }
     assert found["sample_order"].detail == "needs --cohort"
+    assert found["transductive_target"].detail == "needs --cohort"
     assert {name for name, check in found.items() if check.leak} == {
         "people_on_two_sides",
         "genes_on_two_sides",
@@ -146,11 +151,11 @@ def test_a_clean_study_fails_nothing() -> None:
         cohort=cohort,
         split=split,
         sources=(PredictionMetadata(window=WINDOW, cohort_digest=cohort.digest),),
-        permuted=Permuted(0.001, 0.02, 0.01, 1000),
     )
     assert {name for name, s in status(found).items() if s != "pass"} == {
         "relatives_across_sides",
         "reference_mismatch",
+        "transductive_target",  # of log2 values
     }
     assert found["relatives_across_sides"].status == "warn"
     assert found["relatives_across_sides"].detail.startswith("not judged: 0 variants")
@@ -162,7 +167,7 @@ def test_a_table_without_sides_is_not_judged_on_them() -> None:
 
 
 def test_people_and_genes_on_two_sides_fail_and_are_named() -> None:
-    swapped = make_split(train=TEST, test=TRAIN, seen=("g3",), unseen=("g1.4", "g2"))
+    swapped = make_split(train=TEST, test=TRAIN, seen=("g3",), unseen=(G1, "g2"))
     frame = pl.concat([make_table(make_split()), make_table(swapped, "k")])
     found = checks(frame)
     assert found["people_on_two_sides"].status == "fail"
@@ -191,17 +196,27 @@ def test_sides_other_than_the_splits_fail() -> None:
 
 def test_windows_of_unseen_genes_must_not_touch_training_windows() -> None:
     cohort = make_cohort()
-    # g1.4 and g2 are 20,000 bp apart: windows of 20,000 are neighbours, those of 20,002 overlap.
+    # The first gene and g2 are 20,000 bp apart: windows of 20,000 are neighbours, those of 20,002 overlap.
     for window, expected in ((20_000, "pass"), (20_002, "fail")):
-        split = make_split(seen=("g1.4", "g3"), unseen=("g2",), window=window)
+        split = make_split(seen=(G1, "g3"), unseen=("g2",), window=window)
         found = checks(make_table(split), cohort=cohort, split=split)["windows_overlap"]
         assert found.status == expected
     assert "1 of 1 unseen genes" in found.detail
     assert "g2" in found.detail
-    split = make_split(seen=("g1.4", "g3"), unseen=())
+    split = make_split(seen=(G1, "g3"), unseen=())
     assert (
         "no unseen genes" in checks(make_table(split), cohort=cohort, split=split)["windows_overlap"].detail
     )
+
+
+def test_the_largest_window_of_any_file_decides() -> None:
+    cohort, split = make_cohort(), make_split(seen=(G1, "g3"), unseen=("g2",))
+    # Files that differ leave the merged window null.
+    for other, expected in ((20_000, "pass"), (20_002, "fail")):
+        sources = (PredictionMetadata(window=other), PredictionMetadata(window=10_000))
+        found = checks(make_table(split), cohort=cohort, split=split, sources=sources)
+        assert found["windows_overlap"].status == expected
+    assert "20,002 bp window" in found["windows_overlap"].detail
 
 
 def test_measurements_that_differ_between_models_fail() -> None:
@@ -220,11 +235,15 @@ def test_people_in_another_order_than_the_cohorts_fail() -> None:
         "sample_order"
     ]
     assert found.status == "fail"
-    assert found.detail.startswith("72 of 72 measurements are not the cohort's, first g1.4 of p00")
+    assert found.detail.startswith(
+        "72 of 72 measurements are not the cohort's, first ENSG00000000001.4 of p00"
+    )
 
 
 def test_a_gene_without_its_version_is_the_cohorts_gene() -> None:
-    frame = make_table(make_split()).with_columns(pl.col("gene").str.replace("g1.4", "g1", literal=True))
+    frame = make_table(make_split()).with_columns(
+        pl.col("gene").str.replace(G1, "ENSG00000000001", literal=True)
+    )
     assert checks(frame, cohort=make_cohort())["sample_order"].detail == "72 measurements are the cohort's"
 
 
@@ -266,6 +285,51 @@ def test_residuals_fitted_on_everyone_are_transductive() -> None:
     assert checks(make_table(make_split()), target="residual-all")["transductive_target"].status == "warn"
 
 
+@pytest.mark.parametrize(
+    ("scale", "target", "expected"),
+    [
+        ("tpm", "log", "pass"),
+        ("rpkm", "log", "pass"),
+        ("log2", "log", "warn"),
+        ("normalised", "log", "warn"),
+        ("normalised", "residual-all", "warn"),
+    ],
+)
+def test_how_values_were_normalised_is_not_on_record(scale: str, target: str, expected: str) -> None:
+    cohort, split = make_cohort(scale=scale, covariates=True), make_split()
+    found = checks(make_table(split), cohort=cohort, split=split, target=target)["transductive_target"]
+    assert found.status == expected
+    assert (f"given {scale} expression" in found.detail) == (expected == "warn" and target == "log")
+    assert is_transductive([found]) == (target == "residual-all")
+
+
+def test_the_reference_is_compared_with_ref(genotypes: np.ndarray) -> None:
+    def found(cohort: Cohort) -> Check:
+        return checks(make_table(make_split()), cohort=cohort)["reference_mismatch"]
+
+    cohort = make_cohort(genotypes=genotypes)
+    assert found(cohort).status == "not run"
+    cohort = make_cohort(genotypes=genotypes[:, :1_000], reference=("1",))
+    assert found(cohort).status == "pass"
+    assert found(cohort).detail.startswith("1,000 variants compared with the reference")
+    assert "no reference of 2" in found(cohort).detail
+    # One base changed, and one variant beyond the end.
+    cohort._references["1"][7] = 3
+    cohort._references["1"] = cohort._references["1"][:999]
+    assert found(cohort).status == "fail"
+    assert "REF differs for 2: 1:8, 1:1,000" in found(cohort).detail
+    assert found(cohort).leak
+    assert found(make_cohort(reference=("1", "2"))).status == "not run"
+
+
+def test_of_many_variants_a_thousand_evenly_spaced_are_compared(genotypes: np.ndarray) -> None:
+    cohort = make_cohort(genotypes=genotypes, reference=("1", "2"))
+    cohort._references["1"][10_000:] = 2
+    found = checks(make_table(make_split()), cohort=cohort)["reference_mismatch"]
+    assert "1,000 variants compared" in found.detail
+    assert "REF differs for 500: 1:10,01" in found.detail
+
+
 def test_models_on_different_genes_are_counted() -> None:
     frame = pl.concat([make_table(make_split()), make_table(make_split(), "k", genes=slice(0, 1))])
     found = checks(frame)["same_genes_and_people"]
@@ -294,23 +358,42 @@ def test_a_published_preset_warns() -> None:
     assert checks(make_table(split), split=split)["published_preset"].status == "warn"
 
 
-def test_permuted_people_far_from_zero_warn() -> None:
-    found = checks(make_table(make_split()), permuted=Permuted(0.03, 0.02, 0.5, 1000))["permuted_people"]
-    assert found.status == "warn"
-    assert "m in seen_gene/new_individual +0.0300" in found.detail
-
-
-def test_families_of_the_people_table_decide() -> None:
-    family: list[str | None] = [None] * 24
-    family[0] = family[20] = "f1"
-    family[1] = family[2] = "f2"
-    cohort, split = make_cohort(people={"family": family}), make_split()
+def test_families_of_everybody_decide(genotypes: np.ndarray) -> None:
+    genotypes[40:42] = genotypes[26:28]  # alike, but the people table names everybody
+    family = [f"f{i}" for i in range(24)]
+    family[1] = family[2] = "f1"
+    split = make_split()
+    cohort = make_cohort(people={"family": family}, genotypes=genotypes)
+    found = checks(make_table(split), cohort=cohort, split=split)["relatives_across_sides"]
+    assert found.status == "pass"
+    assert found.detail == "no family of the people table is on both sides"
+    family[20] = family[0]
+    cohort = make_cohort(people={"family": family}, genotypes=genotypes)
     found = checks(make_table(split), cohort=cohort, split=split)["relatives_across_sides"]
     assert found.status == "fail"
-    assert found.detail == "1 families are on both sides (people table): f1"
-    family[20] = None
-    found = checks(make_table(split), cohort=make_cohort(people={"family": family}), split=split)
-    assert found["relatives_across_sides"].status == "pass"
+    assert found.detail == "1 families are on both sides (people table): f0"
+
+
+def test_families_of_some_do_not_switch_genotypes_off(genotypes: np.ndarray) -> None:
+    own = genotypes[40:42].copy()
+    genotypes[40:42] = genotypes[26:28]  # p20 (test) is p13 (validation) once more
+    family: list[str | None] = [None] * 24
+    family[1] = family[2] = "f2"
+    split = make_split()
+
+    def found() -> Check:
+        people = {"family": family, "population": ["A"] * 12 + ["B"] * 12}
+        cohort = make_cohort(people=people, genotypes=genotypes)
+        return checks(make_table(split), cohort=cohort, split=split)["relatives_across_sides"]
+
+    assert found().status == "fail"
+    assert "22 of 24 people have none there; 1 pairs of a fitted and a test individual" in found().detail
+    assert "p13 and p20" in found().detail
+    genotypes[40:42] = own
+    assert found().status == "pass"
+    family[0] = family[20] = "f1"
+    assert found().status == "fail"
+    assert found().detail.startswith("1 families are on both sides (people table): f1, and 20 of 24 people")
 
 
 @pytest.fixture

@@ -48,6 +48,18 @@ def test_williams_rejects_one_in_twenty_when_nothing_differs(shared: float) -> N
     assert (p < 0.05).mean() == pytest.approx(0.05, abs=0.015)
 
 
+def test_predictions_that_mirror_one_another_have_a_t() -> None:
+    # As r_ab goes to -1 with r_b = -r_a, t goes to r_a sqrt((n - 3) / (1 - r_a^2)).
+    t, p = williams(np.array([0.3]), np.array([-0.3]), np.array([-1.0]), np.array([50]))
+    assert t[0] == pytest.approx(0.3 * np.sqrt(47 / 0.91), rel=1e-6)
+    assert p[0] == pytest.approx(0.0362, abs=1e-4)
+
+
+def test_predictions_that_are_one_another_do_not_differ_by_rounding() -> None:
+    _, p = williams(np.array([0.5]), np.array([0.5 + 1e-11]), np.array([1.0]), np.array([50]))
+    assert p[0] > 0.99
+
+
 def test_a_null_prediction_is_tested_as_no_correlation() -> None:
     null, fine = np.array([True, True, False]), np.array([True, False, False])
     r_a, r_b = np.array([0.0, 0.0, 0.3]), np.array([0.0, 0.3, 0.3])
@@ -91,6 +103,16 @@ def test_rows_meet_linear_models_of_as_many_training_people() -> None:
     x = np.zeros((1, 3))
     rows = [row(x, x, "ridge", n=10), row(x, x, "ridge", n=50), row(x, x, "deep", n=50)]
     assert [(a.label, b.label) for a, b in choose_pairs(rows)] == [("deep 50", "ridge 50")]
+
+
+def test_a_row_meets_the_reference_row_of_as_many_training_people() -> None:
+    x = np.zeros((1, 3))
+    steps = ("reference", "reference-then-personal")
+    rows = [row(x, x, "deep", step, n=n) for n in (10, 50) for step in steps]
+    assert [(a.label, b.label) for a, b in choose_pairs(rows)] == [
+        ("deep reference-then-personal 10", "deep reference 10"),
+        ("deep reference-then-personal 50", "deep reference 50"),
+    ]
 
 
 def test_a_comparison_is_of_what_both_have() -> None:

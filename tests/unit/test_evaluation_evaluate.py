@@ -186,7 +186,9 @@ def test_comparisons_are_paired(predictions: Predictions, tmp_path: Path) -> Non
     assert ("onehot reference-then-personal", "onehot reference") in pairs
     for (a, b), comparison in pairs.items():
         assert comparison["difference"] == pytest.approx(cell[a]["mean_pearson"] - cell[b]["mean_pearson"])
-        assert comparison["smallest_difference"] == pytest.approx(2.8016 * comparison["se"], rel=1e-4)
+        # Two genes, each a block: one degree of freedom, t(0.975) = 12.706 and t(0.8) = 1.376.
+        assert comparison["df"] == 1
+        assert comparison["smallest_difference"] == pytest.approx(14.0825 * comparison["se"], rel=1e-4)
     genes = found.comparisons.filter(cell="seen_gene/new_individual", a="elastic-net", b="ridge")
     assert genes["gene"].to_list() == ["g1", "g2"]
     assert genes["difference"].mean() == pytest.approx(pairs["elastic-net", "ridge"]["difference"])
@@ -332,6 +334,17 @@ def test_one_block_of_genes_has_no_interval_and_says_so(predictions: Predictions
     assert block["mean_pearson"] is not None
     assert all(c["p"] is None and c["ci95"] is None for c in metrics["comparisons"])
     assert any("1 block of genes and 12 families" in note for note in metrics["notes"])
+
+
+def test_blocks_are_of_the_largest_window_of_any_file(predictions: Predictions, tmp_path: Path) -> None:
+    # Genes 2,000 bp apart; the merged window of files that differ is null.
+    sources = tuple((f"{w}.parquet", PredictionMetadata(target="log", window=w)) for w in (1_000, 3_000))
+    both = Predictions(predictions.frame, PredictionMetadata(target="log"), sources)
+    cells = run(both, tmp_path / "e", cohort=make_cohort()).metrics["data"]["cells"]
+    assert cells["seen_gene/new_individual"]["gene_blocks"] == 1
+    narrow = Predictions(predictions.frame, PredictionMetadata(target="log"), sources[:1])
+    cells = run(narrow, tmp_path / "n", cohort=make_cohort()).metrics["data"]["cells"]
+    assert cells["seen_gene/new_individual"]["gene_blocks"] == 2
 
 
 def test_draws_of_training_people_are_replicates(tmp_path: Path) -> None:

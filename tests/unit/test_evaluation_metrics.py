@@ -74,7 +74,18 @@ def test_a_constant_with_rounding_errors_is_null() -> None:
 def test_a_gene_without_a_correlation_is_undefined_and_not_zero(y: list[float]) -> None:
     found = gene_metrics(np.array([[1.0, 2.0, 3.0, 5.0]]), np.array([y]), training_mean=np.array([1.0]))
     assert np.isnan([found.pearson[0], found.spearman[0], found.p[0], found.fdr[0], found.slope[0]]).all()
+    assert np.isnan(found.r2[0])
     assert not found.null[0]
+
+
+def test_r2_is_defined_where_r_is() -> None:
+    # Measurements that differ by rounding only: R2 would be about -10^29.
+    x = np.array([[1.0, 2.0, 3.0, 4.0]] * 2)
+    y = np.array([[0.3, 0.1 + 0.2, 0.3, 0.3], [1.0, 2.0, 3.0, 5.0]])
+    found = gene_metrics(x, y, training_mean=np.array([0.3, 1.0]))
+    assert np.isnan(found.pearson).tolist() == [True, False]
+    # SS(y - x) = 1; SS(y - 1) = 0 + 1 + 4 + 16.
+    np.testing.assert_allclose(found.r2, [NAN, 1 - 1 / 21])
 
 
 def test_predictions_too_large_to_square_are_undefined() -> None:
@@ -93,6 +104,16 @@ def test_within_populations_a_difference_between_them_counts_nothing() -> None:
     found = gene_metrics(x, y, population=population)
     assert found.pearson[0] > 0.9
     assert found.within_population[0] == pytest.approx(-1)
+
+
+def test_a_gene_constant_within_each_population_is_undefined_within() -> None:
+    population = np.array([0, 0, 0, 1, 1, 1])
+    x = np.array([[1.0, 2.0, 4.0, 3.0, 9.0, 5.0]])
+    # The mean of three 0.1 is 0.10000000000000002: taking it off leaves rounding, not variance.
+    y = np.array([[0.1, 0.1, 0.1, 0.7, 0.7, 0.7]])
+    found = gene_metrics(x, y, population=population)
+    assert np.isfinite(found.pearson[0])
+    assert np.isnan(found.within_population[0])
 
 
 def test_people_alone_in_their_population_or_without_one_are_left_out_within() -> None:

@@ -350,6 +350,25 @@ def test_a_torn_history_is_named_with_its_line(tmp_path: Path) -> None:
     assert "--resume" in caught.value.do
 
 
+def test_r2_is_shown_as_its_median(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "evaluation", genes=4, people=20)
+    cells = json.loads((folder / "metrics.json").read_text())["cells"]
+    cells[MAIN]["ridge"] |= {"mean_r2": -8765.432, "median_r2": 0.0123}
+    change_metrics(folder, cells=cells)
+    text = page_of(folder).text
+    assert "median\u00a0R²" in text or "median R²" in text
+    assert "0.012" in text
+    assert "8765" not in text
+    assert "8,765" not in text
+
+
+@pytest.mark.parametrize("name", ["ev[1]", "ev*", "model=x"])
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    page = page_of(write_folder(tmp_path / name, genes=4, people=20))
+    # per_gene and predictions were read: the scatter, the forest and three genes.
+    assert page.elements["svg"] == 5
+
+
 def test_labels_are_those_of_the_evaluation(page: Page) -> None:
     for model, strategy in ROWS:
         assert label_of(model, strategy) in page.text

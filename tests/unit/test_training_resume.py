@@ -192,7 +192,7 @@ def test_a_spoilt_configuration_of_the_run_is_a_data_error(tmp_path: Path, conte
 
 def test_a_run_of_another_format_is_refused(tmp_path: Path) -> None:
     run_training(tmp_path / "run", training__epochs=1)
-    (tmp_path / "run" / "run.json").write_text('{"format_version": 1, "done": false}')
+    (tmp_path / "run" / "run.json").write_text('{"format_version": 2, "done": false}')
     with pytest.raises(DataError, match=r"run\.json is not of a format version"):
         run_training(tmp_path / "run", training__epochs=1, resume=True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from glm2x.evaluation.uncertainty import Draws, Interval, bootstrap_pearson, mea
 
 REFERENCE_MODELS = ("elastic-net", "ridge", "gblup")
 """What every row is compared with: with few people elastic net is the weak one, so it is not enough."""
+
+_EDGE = 1e-8
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Comparison:
     pearson_ab
         Float [G], correlation of the two predictions.
     t, p, fdr
-        Float [G], Williams's test of the two r, and its p over the genes after Benjamini-Hochberg.
+        Float [G], Williams's test of the two r (see `williams` on several seeds), and its p over the
+        genes after Benjamini-Hochberg.
     interval
         Difference of the mean r.
     """
@@ -71,14 +74,14 @@ def choose_pairs(rows: Sequence[CellRow]) -> list[tuple[CellRow, CellRow]]:
 
     Every row against elastic net, ridge and GBLUP where they are present (of the same number of
     training people, where there are several), and each reference-then-personal row against the
-    reference row of the same model.
+    reference row of the same model and the same number of training people.
     """
     pairs: list[tuple[CellRow, CellRow]] = []
     for row in rows:
         rivals = [other for name in REFERENCE_MODELS for other in _of_size(rows, name, row)]
         if row.key.strategy == "reference-then-personal":
-            first = (row.key.model, "reference")
-            rivals += [other for other in rows if (other.key.model, other.key.strategy) == first]
+            first = replace(row.key, strategy="reference")
+            rivals += [other for other in rows if other.key == first]
         for other in rivals:
             if other is not row and not any(a is other and b is row for a, b in pairs):
                 pairs.append((row, other))
@@ -154,7 +157,12 @@ def williams(
 
     with m the mean of r_a and r_b, |R| = 1 - r_a^2 - r_b^2 - r_ab^2 + 2 r_a r_b r_ab, and n - 3
     degrees of freedom. Where one prediction is null, its r is 0 by rule and not estimated: then the
-    test is that of the other's r being 0. Where both are, p = 1.
+    test is that of the other's r being 0. Where both are, p = 1. r_ab is kept 1e-8 from -1 and 1,
+    where t is 0 / 0.
+
+    For rows of several seeds the three r are means over seeds (r_ab over pairs of seeds), and the
+    test takes them for those of single predictions. Means over seeds vary less than that, so the
+    test then finds less, not more, than 5 % by chance. How far seeds differ is not in it.
 
     Parameters
     ----------
@@ -166,6 +174,7 @@ def williams(
         Int [G], people; p is NaN with fewer than 4.
     """
     degrees = np.maximum(n - 3, 1)
+    r_ab = np.clip(r_ab, _EDGE - 1, 1 - _EDGE)
     determinant = np.maximum(1 - r_a**2 - r_b**2 - r_ab**2 + 2 * r_a * r_b * r_ab, 0.0)
     mean = (r_a + r_b) / 2
     below = 2 * (n - 1) / degrees * determinant + mean**2 * (1 - r_ab) ** 3

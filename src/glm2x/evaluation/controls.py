@@ -11,7 +11,6 @@ from glm2x.evaluation.tables import CellRow
 from glm2x.evaluation.uncertainty import standardise
 
 PERMUTATIONS = 1_000
-TOLERANCE = 0.005
 
 
 @dataclass(frozen=True)
@@ -32,11 +31,6 @@ class Permuted:
     sd: float
     p: float
     permutations: int
-
-    @property
-    def near_zero(self) -> bool:
-        """Within 0.005 of 0, or within the three standard errors that so many permutations leave."""
-        return bool(abs(self.mean) <= max(TOLERANCE, 3 * self.sd / self.permutations**0.5))
 
 
 def permute_people(row: CellRow, *, permutations: int = PERMUTATIONS, seed: int = 0) -> Permuted:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
 from glm2x.errors import DataError, LeakError, UsageError
-from glm2x.evaluation.checks import Check, run_checks
+from glm2x.evaluation.check import Check
+from glm2x.evaluation.checks import run_checks
 from glm2x.evaluation.comparisons import PeopleDraws, choose_pairs, compare
 from glm2x.evaluation.controls import permute_people
 from glm2x.evaluation.metrics import UNKNOWN
@@ -23,14 +24,12 @@ from glm2x.evaluation.output import (
     comparison_table,
     metrics_content,
     people_column,
-    places,
     with_positions,
 )
 from glm2x.evaluation.summary import RowMetrics, per_gene_frame, row_metrics, summarise
-from glm2x.evaluation.tables import Cell, make_cells, row_labels, training_means
+from glm2x.evaluation.tables import Cell, gene_rows, largest_window, make_cells, row_labels, training_means
 from glm2x.evaluation.uncertainty import Interval, gene_blocks, make_draws, mean_interval
 from glm2x.files import refuse_existing, write_aside, write_json
-from glm2x.genome.genes import unversioned
 from glm2x.predictions import Predictions, write_predictions
 
 DEFAULT_WINDOW = 64_000
@@ -130,8 +129,7 @@ def evaluate(
         results = [
             _evaluate_cell(cell, predictions, cohort, split, draws, permutations, seed) for cell in cells
         ]
-    permuted = {result.cell.name: result.permuted for result in results}
-    checks = run_checks(predictions, cells, permuted, cohort=cohort, split=split)
+    checks = run_checks(predictions, cells, cohort=cohort, split=split)
     metrics = metrics_content(predictions, labels, results, checks, cohort, split)
     per_gene = with_positions(pl.concat([frame for result in results for frame in result.per_gene]), cohort)
     comparisons = comparison_table(results)
@@ -178,7 +176,7 @@ def _evaluate_cell(
     permutations: int,
     seed: int,
 ) -> CellResult:
-    window = predictions.metadata.window or (split.window if split else DEFAULT_WINDOW)
+    window = largest_window(predictions, split) or DEFAULT_WINDOW
     blocks = _blocks(cell.genes, cohort, window)
     people = PeopleDraws(make_draws(blocks, _families(cell.individuals, cohort), draws=draws, seed=seed))
     population = _populations(cell.individuals, cohort)
@@ -200,11 +198,12 @@ def _interval(metrics: RowMetrics, people: PeopleDraws) -> Interval:
 
 def _blocks(genes: Sequence[str], cohort: Cohort | None, window: int) -> NDArray[np.int64]:
     """Return each gene's block; a gene without a position is a block of its own."""
-    by_name = places(cohort)
-    known = [g for g, gene in enumerate(genes) if unversioned(gene) in by_name]
     blocks = np.arange(len(genes), dtype=np.int64)
-    found = [by_name[unversioned(genes[g])] for g in known]
-    blocks[known] = len(genes) + gene_blocks([f.contig for f in found], [f.tss for f in found], window)
+    if cohort is None:
+        return blocks
+    found = {g: cohort.genes[row] for g, row in enumerate(gene_rows(cohort, genes)) if row is not None}
+    known = found.values()
+    blocks[list(found)] = len(genes) + gene_blocks([f.contig for f in known], [f.tss for f in known], window)
     return blocks
 
 

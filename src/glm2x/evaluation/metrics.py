@@ -35,7 +35,7 @@ class GeneMetrics:
     pearson, spearman
         Correlations across people; 0 for a null prediction.
     r2
-        1 - SS(observed - predicted) / SS(observed - training mean).
+        1 - SS(observed - predicted) / SS(observed - training mean); NaN where `pearson` is.
     slope
         Slope of the regression of observed on predicted (1 = calibrated); NaN for a null prediction.
     within_population
@@ -93,7 +93,7 @@ def gene_metrics(
         individuals=n.astype(np.int64),
         pearson=r,
         spearman=spearman,
-        r2=_r2(predicted, observed, mask, training_mean),
+        r2=_r2(predicted, observed, mask, training_mean, np.isfinite(r)),
         slope=slope,
         within_population=_within_population(predicted, observed, mask, population),
         p=p,
@@ -110,17 +110,23 @@ def centre(values: Array, mask: NDArray[np.bool_]) -> Array:
 
 
 def masked_pearson(
-    predicted: Array, observed: Array, mask: NDArray[np.bool_]
+    predicted: Array, observed: Array, mask: NDArray[np.bool_], *, size: Array | None = None
 ) -> tuple[Array, NDArray[np.bool_]]:
     """Return Pearson r of each row over the mask, and which rows have a null prediction (r = 0).
 
     NaN (and not null) where fewer than `MIN_INDIVIDUALS` are in the mask, `observed` is constant, or
     a sum of squares is not finite.
+
+    Parameters
+    ----------
+    size
+        [G, P], the measurements as they were before anything was taken off `observed`: how much of
+        its variance is rounding is judged by their size. Default: `observed`.
     """
     x, y = centre(predicted, mask), centre(observed, mask)
     xx, yy, xy = (x * x).sum(axis=1), (y * y).sum(axis=1), (x * y).sum(axis=1)
     # A constant's sum of squares is rounding, not variance.
-    scale = np.where(mask, observed, 0.0)
+    scale = np.where(mask, observed if size is None else size, 0.0)
     varies = yy > 1e-24 * (scale * scale).sum(axis=1)
     defined = (mask.sum(axis=1) >= MIN_INDIVIDUALS) & varies & np.isfinite(xx) & np.isfinite(yy)
     null = defined & (np.sqrt(xx) < NULL_RATIO * np.sqrt(yy))
@@ -168,7 +174,13 @@ def across_genes_spearman(predicted: Array, observed: Array) -> float:
     return float(np.nanmean(r)) if np.isfinite(r).any() else float("nan")
 
 
-def _r2(predicted: Array, observed: Array, mask: NDArray[np.bool_], training_mean: Array | None) -> Array:
+def _r2(
+    predicted: Array,
+    observed: Array,
+    mask: NDArray[np.bool_],
+    training_mean: Array | None,
+    defined: NDArray[np.bool_],
+) -> Array:
     if training_mean is None:
         return np.full(len(predicted), np.nan)
     residual = np.where(mask, observed - predicted, 0.0)
@@ -176,8 +188,7 @@ def _r2(predicted: Array, observed: Array, mask: NDArray[np.bool_], training_mea
     total = (baseline * baseline).sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         r2 = 1.0 - (residual * residual).sum(axis=1) / total
-    defined = (total > 0) & np.isfinite(r2) & (mask.sum(axis=1) >= MIN_INDIVIDUALS)
-    return np.asarray(np.where(defined, r2, np.nan))
+    return np.asarray(np.where(defined & np.isfinite(r2), r2, np.nan))
 
 
 def _within_population(
@@ -196,5 +207,5 @@ def _within_population(
         inside[:, columns] = part
         x[:, columns] = centre(predicted[:, columns], part)
         y[:, columns] = centre(observed[:, columns], part)
-    r, _ = masked_pearson(x, y, inside)
+    r, _ = masked_pearson(x, y, inside, size=observed)
     return r

@@ -17,7 +17,6 @@ from glm2x.predictions import Predictions
 
 FEW_GENES = 100
 FEW_PEOPLE = 50
-RARE = 0.01
 
 
 def make_notes(

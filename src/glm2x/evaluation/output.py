@@ -13,13 +13,13 @@ import polars as pl
 from glm2x import __version__
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
-from glm2x.evaluation.checks import Check
+from glm2x.evaluation.check import Check
 from glm2x.evaluation.comparisons import Comparison
 from glm2x.evaluation.controls import Permuted
 from glm2x.evaluation.notes import make_notes
-from glm2x.evaluation.tables import Cell, RowKey
+from glm2x.evaluation.tables import Cell, RowKey, gene_rows
+from glm2x.evaluation.target_checks import is_transductive
 from glm2x.evaluation.uncertainty import Draws
-from glm2x.genome.genes import Gene, unversioned
 from glm2x.predictions import Predictions
 
 FORMAT_VERSION = 1
@@ -57,7 +57,7 @@ def metrics_content(
         "target": metadata.target,
         "expression_scale": cohort.expression_scale if cohort is not None else None,
         "window": metadata.window,
-        "transductive": any(c.name == "transductive_target" and c.status == "warn" for c in checks),
+        "transductive": is_transductive(checks),
         "data": {
             "rows": frame.height,
             "genes": frame["gene"].n_unique(),
@@ -104,6 +104,7 @@ def _comparison_block(cell: Cell, found: Comparison) -> dict[str, Any]:
         "ci95": list(found.interval.ci95),
         "p": found.interval.p,
         "se": found.interval.se,
+        "df": found.interval.df,
         "genes": int(found.genes.sum()),
         "individuals": found.people,
         "share_a_better": found.share_better(1),
@@ -156,8 +157,8 @@ def _no_comparisons() -> pl.DataFrame:
 
 def with_positions(per_gene: pl.DataFrame, cohort: Cohort | None) -> pl.DataFrame:
     """Add contig and TSS (0-based) after the gene; null without a cohort."""
-    by_name = places(cohort)
-    found = [by_name.get(unversioned(gene)) for gene in per_gene["gene"]]
+    genes = cohort.genes if cohort is not None else ()
+    found = [None if row is None else genes[row] for row in gene_rows(cohort, per_gene["gene"])]
     contig = pl.Series("contig", [place.contig if place else None for place in found], dtype=pl.String)
     tss = pl.Series("tss", [place.tss if place else None for place in found], dtype=pl.Int64)
     at = per_gene.columns.index("gene") + 1
@@ -175,11 +176,6 @@ def _json(value: Any) -> Any:
         undefined = items and all(item is None for item in items) and all(isinstance(i, float) for i in value)
         return None if undefined else items
     return value
-
-
-def places(cohort: Cohort | None) -> dict[str, Gene]:
-    """Return the cohort's genes by identifier without version; none without a cohort."""
-    return {} if cohort is None else {unversioned(gene.gene): gene for gene in cohort.genes}
 
 
 def people_column(cohort: Cohort | None, column: str) -> dict[str, str]:

@@ -43,16 +43,30 @@ class Related:
     threshold: float = THRESHOLD
 
 
-def split_families(people: pl.DataFrame, fitted: set[str], tested: set[str]) -> tuple[str, ...] | None:
-    """Return the families with people on both sides, or None when the people table names no family."""
-    if "family" not in people.columns or people["family"].null_count() == people.height:
-        return None
-    sides: dict[str, set[str]] = {}
-    for individual, family in people.select("individual", "family").drop_nulls().iter_rows():
-        side = "fitted" if individual in fitted else "tested" if individual in tested else None
-        if side:
-            sides.setdefault(str(family), set()).add(side)
-    return tuple(sorted(family for family, both in sides.items() if len(both) == 2))
+@dataclass(frozen=True)
+class Families:
+    """What the people table says of families.
+
+    Parameters
+    ----------
+    both
+        Families with a fitted and a test individual, sorted.
+    without
+        Fitted and test people of whom the table names no family, sorted.
+    """
+
+    both: tuple[str, ...]
+    without: tuple[str, ...]
+
+
+def split_families(people: pl.DataFrame, fitted: set[str], tested: set[str]) -> Families:
+    """Return the families on both sides, and the people without a family."""
+    named: dict[str, str] = {}
+    if "family" in people.columns:
+        named = dict(people.select("individual", pl.col("family").cast(pl.String)).drop_nulls().iter_rows())
+    sides = [{named[name] for name in side if name in named} for side in (fitted, tested)]
+    without = sorted(name for name in fitted | tested if name not in named)
+    return Families(tuple(sorted(sides[0] & sides[1])), tuple(without))
 
 
 def related_pairs(cohort: Cohort, fitted: Iterable[str], tested: Iterable[str]) -> Related:

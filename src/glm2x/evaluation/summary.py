@@ -101,6 +101,7 @@ def summarise(metrics: RowMetrics, interval: Interval) -> dict[str, Any]:
         "mean_pearson_within_population": _mean(m.within_population),
         "ci95_mean_pearson": list(interval.ci95),
         "se_mean_pearson": interval.se,
+        "df_mean_pearson": interval.df,
         "share_significant": float((found & (m.pearson > SIGNIFICANT_R)).sum() / genes) if genes else nan,
         "share_negative_significant": float((found & (m.pearson < 0)).sum() / genes) if genes else nan,
         "null_share": float(m.null[defined].mean()) if genes else nan,

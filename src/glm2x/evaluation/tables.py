@@ -7,12 +7,17 @@ new or training people.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+
+from glm2x.cohort.cohort import Cohort
+from glm2x.cohort.split import Split
+from glm2x.genome.genes import index_of_names, unversioned
+from glm2x.predictions import Predictions
 
 GENE_CELLS = {"seen": "seen_gene", "unseen": "unseen_gene", None: "any_gene"}
 INDIVIDUAL_CELLS = {"test": "new_individual", "train": "training_individual", None: "any_individual"}
@@ -86,6 +91,22 @@ class Cell:
     genes: tuple[str, ...]
     individuals: tuple[str, ...]
     rows: tuple[CellRow, ...]
+
+
+def largest_window(predictions: Predictions, split: Split | None) -> int | None:
+    """Return the largest window in bp that a file, the merged table or the split says; None if none does.
+
+    Where files differ, the merged table says none.
+    """
+    said = [predictions.metadata.window, *(m.window for _, m in predictions.sources)]
+    said += [split.window] if split is not None else []
+    return max((window for window in said if window is not None), default=None)
+
+
+def gene_rows(cohort: Cohort | None, genes: Iterable[str]) -> list[int | None]:
+    """Return the cohort's row of each gene, with or without version; None where it has none."""
+    rows = {} if cohort is None else index_of_names(cohort.gene_ids)
+    return [rows.get(gene, rows.get(unversioned(gene))) for gene in genes]
 
 
 def row_labels(frame: pl.DataFrame) -> dict[RowKey, str]:

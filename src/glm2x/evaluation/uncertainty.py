@@ -7,6 +7,13 @@ Genes are drawn by block and people by family, each alone, and the two variances
 floored at the larger of V_genes and V_people. Each of the two holds the noise of single genes and
 people once; V_cell takes it off again. (Drawing both at once counts it twice more: intervals 1.2 to
 1.6 times too wide.)
+
+A bootstrap of m clusters of equal size has (m - 1) / m of the variance of their mean, one of clusters
+of n_1, n_2, ... of N members 1 - sum(n_i^2) / N^2 of it (exactly so for independent members): V_genes is
+divided by that for blocks, V_people and V_cell for families. Intervals and p are those of Student's t
+with min(m, f) - 1 degrees of freedom for m blocks and f families. With 8 blocks of 1 to 9 genes, 60
+people and effects that blocks share, a normal interval without the correction covers 86.5 %, this one
+93 %.
 """
 
 from __future__ import annotations
@@ -22,6 +29,9 @@ from scipy import stats
 from glm2x.evaluation.metrics import NULL_RATIO, Array, centre
 
 DRAWS = 1_000
+MAX_SPAN = 10
+"""A block of genes spans fewer than this many windows."""
+
 POWER = 0.8
 _ROUNDING = 1e-9
 ALPHA = 0.05
@@ -32,20 +42,26 @@ class Interval:
     """A mean with its standard error; `se` and what follows from it are NaN when it cannot be told.
 
     It cannot with fewer than two blocks of genes or two families.
+
+    Parameters
+    ----------
+    df
+        Degrees of freedom of `se`; infinite where it is known without error.
     """
 
     mean: float
     se: float
+    df: float = math.inf
 
     @property
     def ci95(self) -> tuple[float, float]:
-        """The 95 % interval of a normal distribution."""
-        half = float(stats.norm.isf(ALPHA / 2)) * self.se
+        """The 95 % interval (Student's t)."""
+        half = float(stats.t.isf(ALPHA / 2, self.df)) * self.se
         return self.mean - half, self.mean + half
 
     @property
     def p(self) -> float:
-        """Two-sided p of the mean being 0 (normal)."""
+        """Two-sided p of the mean being 0 (Student's t)."""
         if math.isnan(self.se):
             return math.nan
         # Two ways to the same predictions differ by rounding, which is no difference.
@@ -53,12 +69,15 @@ class Interval:
             return 1.0
         if self.se == 0:
             return 0.0
-        return float(2 * stats.norm.sf(abs(self.mean) / self.se))
+        return float(2 * stats.t.sf(abs(self.mean) / self.se, self.df))
 
     @property
     def smallest_difference(self) -> float:
-        """The true value that would be found with 80 % power at two-sided 5 %: 2.80 SE."""
-        return float(stats.norm.isf(ALPHA / 2) + stats.norm.isf(1 - POWER)) * self.se
+        """The true value that would be found with 80 % power at two-sided 5 %: 2.80 SE for many df.
+
+        (t(0.975) + t(0.8)) SE, the usual approximation of the noncentral t.
+        """
+        return float(stats.t.isf(ALPHA / 2, self.df) + stats.t.isf(1 - POWER, self.df)) * self.se
 
 
 @dataclass(frozen=True)
@@ -123,15 +142,31 @@ def _cluster_counts(clusters: NDArray[np.int64], draws: int, rng: np.random.Gene
 def gene_blocks(contigs: Sequence[str], tss: Sequence[int], window: int) -> NDArray[np.int64]:
     """Return the block of each gene, int [G]: neighbours that share variants are drawn together.
 
-    Along a contig a block begins at a gene and takes those whose TSS lies within `window` bp of it.
+    A gene whose TSS is less than `window` bp from the previous one's joins its block: their windows
+    overlap. Where genes are dense a whole contig would be one block, so a block that spans
+    `MAX_SPAN` windows or more is cut in two where its genes are furthest apart (of equal distances at
+    the one nearest its middle), and again until none does. Blocks are numbered along contigs in the
+    order of their names.
     """
     order = sorted(range(len(tss)), key=lambda g: (contigs[g], tss[g]))
+    chains: list[list[int]] = []
+    for at, g in enumerate(order):
+        before = order[at - 1] if at else None
+        if before is None or contigs[g] != contigs[before] or tss[g] - tss[before] >= window:
+            chains.append([])
+        chains[-1].append(g)
     blocks = np.empty(len(tss), dtype=np.int64)
-    block, contig, start = -1, None, 0
-    for g in order:
-        if contigs[g] != contig or tss[g] - start >= window:
-            block, contig, start = block + 1, contigs[g], tss[g]
-        blocks[g] = block
+    block, waiting = 0, chains[::-1]
+    while waiting:
+        chain = waiting.pop()
+        place = np.array([tss[g] for g in chain])
+        if place[-1] - place[0] >= MAX_SPAN * window:
+            off_centre = np.abs(place[1:] + place[:-1] - place[0] - place[-1])
+            cut = int(np.lexsort((off_centre, -np.diff(place)))[0]) + 1
+            waiting += [chain[cut:], chain[:cut]]
+        else:
+            blocks[chain] = block
+            block += 1
     return blocks
 
 
@@ -174,6 +209,13 @@ def standardise(values: Array, mask: NDArray[np.bool_]) -> Array:
     return np.asarray(np.divide(centre(values, mask), spread, out=np.zeros_like(values), where=spread > 0))
 
 
+def _correction(clusters: NDArray[np.int64]) -> float:
+    """Return what to multiply the variance of a bootstrap of these clusters by (m equal: m / (m - 1))."""
+    _, sizes = np.unique(clusters, return_counts=True)
+    share = sizes / sizes.sum()
+    return 1.0 / (1.0 - float((share * share).sum()))
+
+
 def mean_interval(values: Array, people_draws: Array, draws: Draws) -> Interval:
     """Return the mean over genes with its standard error.
 
@@ -188,13 +230,16 @@ def mean_interval(values: Array, people_draws: Array, draws: Draws) -> Interval:
     """
     genes = len(values)
     if genes == 0:
-        return Interval(float("nan"), float("nan"))
+        return Interval(math.nan, math.nan, math.nan)
     mean = float(values.mean())
-    if draws.block_count < 2 or draws.family_count < 2:
-        return Interval(mean, float("nan"))
+    blocks, families = draws.block_count, draws.family_count
+    if blocks < 2 or families < 2:
+        return Interval(mean, math.nan, math.nan)
     drawn = draws.genes.sum(axis=1)
     usable = drawn > 0
-    v_genes = float(np.var((draws.genes[usable] @ values) / drawn[usable]))
-    v_people = float(np.var(people_draws.mean(axis=1)))
-    v_cell = float(np.var(people_draws, axis=0).sum()) / genes**2
-    return Interval(mean, float(np.sqrt(max(v_genes + v_people - v_cell, v_genes, v_people))))
+    of_people = _correction(draws.families)
+    v_genes = float(np.var((draws.genes[usable] @ values) / drawn[usable])) * _correction(draws.blocks)
+    v_people = float(np.var(people_draws.mean(axis=1))) * of_people
+    v_cell = float(np.var(people_draws, axis=0).sum()) / genes**2 * of_people
+    variance = max(v_genes + v_people - v_cell, v_genes, v_people)
+    return Interval(mean, math.sqrt(variance), min(blocks, families) - 1)

@@ -19,11 +19,7 @@ MAIN_CELL = "seen_gene/new_individual"
 
 _GENES = {"seen": "seen genes", "unseen": "unseen genes", "any": "genes of no stated side"}
 _PEOPLE = {"new": "new people", "training": "training people", "any": "people of no stated side"}
-_TABLES = {
-    "per_gene": ("cell", "label", "gene", "replicate", "pearson", "null"),
-    "comparisons": ("cell", "a", "b", "gene"),
-    "predictions": ("model", "strategy", "gene", "individual", "observed", "predicted", "seed"),
-}
+_PER_GENE = ("cell", "label", "gene", "replicate", "pearson", "null")
 
 
 @dataclass(frozen=True)
@@ -115,7 +111,7 @@ class Results:
             "individual_split": person,
         }
         try:
-            table = pl.scan_parquet(self.folder / "predictions.parquet")
+            table = pl.scan_parquet(self.folder / "predictions.parquet", glob=False, hive_partitioning=False)
             have = table.collect_schema().names()
             keep = [pl.col(k).eq_missing(pl.lit(v)) for k, v in wanted.items() if k in have]
             frame = table.filter(*keep, pl.col("observed").is_not_null()).collect()
@@ -179,20 +175,20 @@ def read_results(folder: Path | str) -> Results:
         metrics=metrics,
         rows=arrange(metrics.get("rows") or []),
         comparisons=tuple(read_comparison(c) for c in metrics.get("comparisons") or []),
-        per_gene=_read_table(folder, "per_gene"),
+        per_gene=_read_per_gene(folder),
         split=read_json(split) if split.is_file() else None,
     )
 
 
-def _read_table(folder: Path, name: str) -> pl.DataFrame | None:
-    path = folder / f"{name}.parquet"
+def _read_per_gene(folder: Path) -> pl.DataFrame | None:
+    path = folder / "per_gene.parquet"
     if not path.is_file():
         return None
     try:
-        frame = pl.read_parquet(require_file(path))
+        frame = pl.read_parquet(require_file(path), glob=False, hive_partitioning=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _unreadable(path, str(error)) from error
-    absent = [c for c in _TABLES[name] if c not in frame.columns]
+    absent = [c for c in _PER_GENE if c not in frame.columns]
     if absent:
         raise _unreadable(path, f"no column {', '.join(absent)}")
     return frame

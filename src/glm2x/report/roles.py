@@ -6,23 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from glm2x.report.figures.colours import Look, looks
+from glm2x.report.figures.colours import BASELINES, Look, looks
 from glm2x.report.format import clean, shorten
 
 Role = Literal["model", "reference", "baseline"]
-
-BASELINES = (
-    "informed-ridge",
-    "informed-gblup",
-    "ridge",
-    "gblup",
-    "elastic-net",
-    "lasso",
-    "top-variant",
-    "genotype-pcs",
-    "training-mean",
-)
-"""The baselines of `glm2x baseline`, in the order of the tables."""
 
 RIVALS = ("elastic-net", "ridge", "gblup")
 """The linear models that a headline always compares with."""
@@ -77,9 +64,10 @@ def arrange(rows: Sequence[Mapping[str, Any]]) -> tuple[Row, ...]:
     Among the models, those that saw reference and personal data come first, then those that learnt
     from more people, then the order of the file; the first is the one that the report follows. No
     result plays a part: a model chosen by its score on the test people would look better than it is.
+    Baselines stand the other way round than in the file, which begins with the simplest.
     """
     roles = [_role(row["model"], row.get("strategy")) for row in rows]
-    order = sorted(range(len(rows)), key=lambda i: _place(rows[i], roles[i]))
+    order = sorted(range(len(rows)), key=lambda i: _place(i, rows[i], roles[i]))
     tested = [rows[i]["label"] for i in order if roles[i] != "baseline"]
     baselines = [(rows[i]["label"], rows[i]["model"]) for i in order if roles[i] == "baseline"]
     look = looks(tested, baselines)
@@ -102,10 +90,10 @@ def _role(model: str, strategy: str | None) -> Role:
     return "reference" if strategy == "reference" else "model"
 
 
-def _place(row: Mapping[str, Any], role: Role) -> tuple[int, int, int]:
+def _place(at: int, row: Mapping[str, Any], role: Role) -> tuple[int, int, int]:
     people = -int(row.get("train_individuals") or 0)
     if role == "baseline":
-        return 2, BASELINES.index(row["model"]), people
+        return 2, -at, 0
     if role == "reference":
         return 1, 0, people
     return 0, _ORDER.get(row.get("strategy") or "", 2), people

@@ -76,14 +76,13 @@ def read_run(folder: Path | str) -> Run:
         raise DataError("config.yml is not readable as YAML", where=str(folder), got=str(error)) from error
     facts = read_json(folder / "run.json") if (folder / "run.json").is_file() else {}
     history = _read_history(folder / "history.jsonl")
-    chosen = facts.get("chosen_epochs", {}) if isinstance(facts, dict) else {}
     names = list(dict.fromkeys(str(line.get("phase", "training")) for line in history))
     return Run(
         name=folder.name,
         config=config if isinstance(config, dict) else {},
         config_text=config_text,
         facts=facts if isinstance(facts, dict) else {},
-        phases=tuple(_phase(n, history, chosen if isinstance(chosen, dict) else {}) for n in names),
+        phases=tuple(_phase(n, history) for n in names),
     )
 
 
@@ -106,7 +105,7 @@ def _read_history(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def _phase(name: str, history: list[dict[str, Any]], chosen: dict[str, Any]) -> Phase:
+def _phase(name: str, history: list[dict[str, Any]]) -> Phase:
     lines = [line for line in history if str(line.get("phase", "training")) == name]
 
     def column(key: str) -> list[float | None]:
@@ -114,10 +113,7 @@ def _phase(name: str, history: list[dict[str, Any]], chosen: dict[str, Any]) -> 
 
     epochs = [int(line["epoch"]) for line in lines]
     validation, seconds = column("validation_loss"), [s for s in column("seconds") if s is not None]
-    kept = chosen.get(name)
-    if not is_number(kept) or int(kept) not in epochs:
-        known = [(v, e) for v, e in zip(validation, epochs, strict=True) if v is not None]
-        kept = min(known)[1] if known else None
+    known = [(v, e) for v, e in zip(validation, epochs, strict=True) if v is not None]
     return Phase(
         name=name,
         epochs=epochs,
@@ -125,7 +121,7 @@ def _phase(name: str, history: list[dict[str, Any]], chosen: dict[str, Any]) -> 
         validation=validation,
         pearson=column("validation_pearson"),
         seconds=math.fsum(seconds) if seconds else None,
-        chosen=None if kept is None else int(kept),
+        chosen=min(known)[1] if known else None,
     )
 
 

@@ -35,7 +35,7 @@ from glm2x.errors import DataError, UsageError
 from glm2x.files import read_json, require_file, sha256, write_aside, write_json
 
 FORMAT = "glm2x checkpoint"
-FORMAT_VERSION = 1  # 2: individuals_touched; genes of all phases and ancestors
+FORMAT_VERSION = 1
 MODEL, OPTIMIZER = "model.safetensors", "optimizer.safetensors"
 CONFIG, SPLIT, STATE = "config.yml", "split.json", "state.json"
 

@@ -29,7 +29,7 @@ from glm2x.errors import DataError, UsageError
 from glm2x.files import read_json, require_file, write_aside, write_json
 from glm2x.training.checkpoint import recover
 
-FORMAT_VERSION = 1  # 2: digests of samples and of start_from; the surroundings are known from the start
+FORMAT_VERSION = 1
 
 # what they name is compared by digest, however it is spelt
 _NAMES = {"out", "cohort", "split", "start_from", "genes.reference", "genes.personal"}

@@ -19,7 +19,7 @@ class Look:
     filled: bool = True
 
 
-_KNOWN = {
+BASELINES = {
     "elastic-net": Look(_ORANGE, "s"),
     "ridge": Look(_GREEN, "s"),
     "gblup": Look(_PURPLE, "s"),
@@ -30,6 +30,8 @@ _KNOWN = {
     "genotype-pcs": Look(_GREY, "s"),
     "training-mean": Look(_GREY, "s", filled=False),
 }
+"""The baselines of `glm2x baseline`, each of which looks the same on every page."""
+
 _MODELS = (
     Look(_BLUE, "o"),
     Look(_VERMILION, "o"),
@@ -51,4 +53,4 @@ def looks(tested: Sequence[str], baselines: Sequence[tuple[str, str]]) -> dict[s
         (label, model); a baseline looks the same from report to report.
     """
     found = {label: _MODELS[i % len(_MODELS)] for i, label in enumerate(tested)}
-    return found | {label: _KNOWN.get(model, Look(_GREY, "D")) for label, model in baselines}
+    return found | {label: BASELINES.get(model, Look(_GREY, "D")) for label, model in baselines}
