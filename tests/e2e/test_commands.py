@@ -352,3 +352,17 @@ def test_a_cohort_is_checked(built: Path, tmp_path: Path, capfd: pytest.CaptureF
     bits.write_bytes(content)
     assert _run("cohort", "check", damaged) == 1
     assert "22.npy" in capfd.readouterr().err
+
+
+def test_consensus_files_of_two_people(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    data = Path(__file__).parents[2] / "src/glm2x/demo/data"
+    (tmp_path / "people").write_text("HG00096\nHG00097\n")
+    words = ["consensus", "--reference", data / "reference.fa.gz", "--variants", data / "genotypes.vcf.gz"]
+    words += ["--individuals", tmp_path / "people", "--out", tmp_path / "consensus"]
+    assert _run(*words) == 0
+    made = sorted(path.name for path in (tmp_path / "consensus").iterdir())
+    assert made == [f"HG0009{n}_allele_{h}_forward.fa" for n in (6, 7) for h in (1, 2)]
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "consensus").iterdir()}
+    assert _run(*words) == 0
+    assert before == {path.name: path.stat().st_mtime_ns for path in (tmp_path / "consensus").iterdir()}
+    assert "4" in capfd.readouterr().err

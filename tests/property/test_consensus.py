@@ -23,7 +23,8 @@ from glm2x.genome.haplotypes import HaplotypeWindow
 from glm2x.genome.reference import Reference
 from glm2x.genome.sequence import decode, reverse_complement
 from glm2x.genome.variants import PhasedVariants
-from glm2x.genome.vcf import individuals_of, read_variants
+from glm2x.genome.vcf import read_variants
+from glm2x.genome.vcf_file import individuals_of
 
 pytestmark = pytest.mark.skipif(
     shutil.which("bcftools") is None or shutil.which("samtools") is None,

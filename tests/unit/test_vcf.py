@@ -12,7 +12,8 @@ from glm2x.genome.genes import Gene
 from glm2x.genome.haplotypes import HaplotypeWindow
 from glm2x.genome.sequence import decode, encode
 from glm2x.genome.variants import PhasedVariants
-from glm2x.genome.vcf import VariantCounts, contigs_of, read_variants
+from glm2x.genome.vcf import read_variants
+from glm2x.genome.vcf_file import VariantCounts, contigs_of
 
 CONTIG = "AACCGGTTNACGT"
 HEADER = (

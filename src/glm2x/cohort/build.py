@@ -18,7 +18,8 @@ from glm2x.files import refuse_existing, sha256, write_aside, write_json
 from glm2x.genome.genes import Gene, match_contigs
 from glm2x.genome.reference import Reference
 from glm2x.genome.variants import PhasedVariants
-from glm2x.genome.vcf import VariantCounts, contigs_of, individuals_of, read_variants
+from glm2x.genome.vcf import read_variants
+from glm2x.genome.vcf_file import VariantCounts, contigs_of, individuals_of
 
 ExpressionScale = Literal["rpkm", "tpm", "log2", "normalised"]
 

@@ -6,57 +6,20 @@ package states otherwise: an unphased heterozygote is N, and a haploid call is h
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from cyvcf2 import VCF
 from numpy.typing import NDArray
 
 from glm2x.errors import DataError
-from glm2x.files import require_file
 from glm2x.genome.sequence import N, decode, encode
 from glm2x.genome.variants import PhasedVariants
+from glm2x.genome.vcf_file import VariantCounts, open_variants, read_records, row_order, site, unsorted
 
-BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 _ANY_OTHER = ("<NON_REF>", "<*>")  # of gVCFs: no allele of its own, read as the reference
 _BLOCK = 4096  # columns transposed at a time
-
-
-@dataclass
-class VariantCounts:
-    """How many records or genotypes met each fate, and the first of each."""
-
-    counts: dict[str, int] = field(default_factory=dict)
-    first: dict[str, str] = field(default_factory=dict)
-
-    def add(self, fate: str, example: str, count: int = 1) -> None:
-        """Count `count` of a fate, and keep the first example."""
-        self.counts[fate] = self.counts.get(fate, 0) + count
-        self.first.setdefault(fate, example)
-
-
-def individuals_of(path: Path | str) -> tuple[str, ...]:
-    """Return the names of the individuals of a VCF, in its order."""
-    samples = tuple(_open(Path(path), None).samples)
-    if not samples:
-        raise DataError(
-            "the variant file holds no genotypes",
-            where=str(path),
-            got="no individual in its #CHROM line",
-            wanted="phased genotypes of a cohort",
-        )
-    return samples
-
-
-def contigs_of(path: Path | str) -> tuple[str, ...]:
-    """Return the contigs that a VCF's header names, or those of its records where it names none."""
-    reader = _open(Path(path), [])
-    named = tuple(reader.seqnames)
-    return named or tuple(dict.fromkeys(record.CHROM for record in _records(reader, Path(path))))
 
 
 def read_variants(
@@ -90,20 +53,20 @@ def read_variants(
         an individual is not in it; a genotype has more than two alleles.
     """
     path = Path(path)
-    reader = _open(path, individuals)
-    order = _row_order(reader.samples, individuals, path)
+    reader = open_variants(path, individuals)
+    order = row_order(reader.samples, individuals, path)
     counts = VariantCounts()
     found: dict[str, PhasedVariants] = {}
     columns: _ContigColumns | None = None
-    for record in _records(reader, path):
+    for record in read_records(reader, path):
         if columns is None or columns.contig != record.CHROM:
             if columns is not None:
                 found[columns.contig] = columns.finish()
                 columns = None
             if record.CHROM in found:
-                raise _unsorted(path, record, "the contig came before")
+                raise unsorted(path, record, "the contig came before")
             if record.CHROM not in contigs:
-                counts.add("other_contig", _site(record))
+                counts.add("other_contig", site(record))
                 continue
             columns = _ContigColumns(
                 record.CHROM, contigs[record.CHROM], order, individuals, path, counts, unphased
@@ -148,7 +111,7 @@ class _ContigColumns:
         """Apply one record, or count why not."""
         position = record.start
         if position < self._last:
-            raise _unsorted(self.path, record, f"after position {self._last + 1:,}")
+            raise unsorted(self.path, record, f"after position {self._last + 1:,}")
         if position > self._last and len(self._open_columns) >= _BLOCK:
             self._pack(_BLOCK)
         self._last = position
@@ -162,7 +125,7 @@ class _ContigColumns:
         if not free.all():
             blocked = carries & ~free
             if blocked.any():
-                self.counts.add("overlapping", _site(record), int(blocked.sum()))
+                self.counts.add("overlapping", site(record), int(blocked.sum()))
             carries &= free
         numbered = [(n, *s) for n, s in enumerate(substitutions, start=1) if s is not None]
         for number, offset, ref, alt in numbered:
@@ -173,7 +136,7 @@ class _ContigColumns:
                 who = np.isin(unphased, changing).any(axis=1)
                 self._column(position + offset, ref, int(N), np.repeat(who, 2) & free)
         self._settled[carries] = position + len(record.REF)
-        self.counts.add("applied" if carries.any() else "not_carried", _site(record))
+        self.counts.add("applied" if carries.any() else "not_carried", site(record))
 
     def finish(self) -> PhasedVariants:
         """Return the contig's variants, the columns in order of position."""
@@ -219,12 +182,12 @@ class _ContigColumns:
         alts = [alt.upper() for alt in record.ALT]
         reason = _not_snp(ref, alts)
         if reason:
-            self.counts.add(reason, _site(record))
+            self.counts.add(reason, site(record))
             return None
         codes = encode(ref)
         there = self.reference[record.start : record.start + len(ref)]
         if len(there) == len(codes) and np.any((there != codes) & (there == N)):
-            self.counts.add("reference_unknown", _site(record))
+            self.counts.add("reference_unknown", site(record))
             return None
         if len(there) != len(codes) or np.any(there != codes):
             raise DataError(
@@ -278,7 +241,7 @@ class _ContigColumns:
         if pairs.max(initial=0) > len(record.ALT):
             raise DataError(
                 "a genotype names an allele that its record has not",
-                where=f"{_site(record)} of {self.path}",
+                where=f"{site(record)} of {self.path}",
                 got=f"allele {pairs.max()}",
                 wanted=f"at most {len(record.ALT)}",
                 do="the file is damaged: copy or download it again, or mend the record",
@@ -320,7 +283,7 @@ class _ContigColumns:
             self.counts.add(f"{fate}_genotypes", self._example(record, who), int(who.sum()))
 
     def _example(self, record: Any, who: NDArray[np.bool_]) -> str:
-        return f"{self.individuals[int(who.argmax())]} at {_site(record)}"
+        return f"{self.individuals[int(who.argmax())]} at {site(record)}"
 
 
 def _not_snp(ref: str, alts: list[str]) -> str:
@@ -338,76 +301,3 @@ def _not_snp(ref: str, alts: list[str]) -> str:
     if any(count != 1 for count in differing):
         return "mnp"
     return ""
-
-
-def _open(path: Path, individuals: Sequence[str] | None) -> Any:
-    require_file(path, kind="variant file")
-    _refuse_truncated(path)
-    try:
-        with warnings.catch_warnings():  # somebody who is not in the file is named by `_row_order`
-            warnings.filterwarnings("ignore", "not all requested samples found")
-            return VCF(str(path), samples=None if individuals is None else list(individuals), lazy=True)
-    except Exception as error:  # cyvcf2 raises bare Exception for a header it cannot read
-        raise DataError(
-            "the variant file cannot be opened",
-            where=str(path),
-            got=str(error),
-            wanted="a VCF, VCF.gz or BCF",
-        ) from error
-
-
-def _refuse_truncated(path: Path) -> None:
-    """Raise when a BGZF file lacks its closing block, as one cut short in a download does."""
-    with path.open("rb") as handle:
-        if handle.read(2) != b"\x1f\x8b":
-            return
-        handle.seek(max(path.stat().st_size - len(BGZF_END), 0))
-        if handle.read() != BGZF_END:
-            raise DataError(
-                "the variant file is truncated (or compressed with plain gzip): it has no BGZF end block",
-                where=str(path),
-                got=f"{path.stat().st_size:,} bytes",
-                wanted="a whole bgzipped file",
-                do="copy or download it again; gunzip and bgzip it where it is plain gzip",
-            )
-
-
-def _records(reader: Any, path: Path) -> Iterator[Any]:
-    """Yield every record; htslib's own failures become one message."""
-    try:
-        yield from reader
-    except DataError:
-        raise
-    except Exception as error:  # cyvcf2 raises bare Exception for a damaged record
-        raise DataError(
-            "the variant file is damaged", where=str(path), got=str(error), do="copy or download it again"
-        ) from error
-
-
-def _row_order(samples: list[str], individuals: Sequence[str], path: Path) -> NDArray[np.intp]:
-    """Return the index into the reader's samples (the file's order) of each individual."""
-    place = {name: i for i, name in enumerate(samples)}
-    absent = [name for name in individuals if name not in place]
-    if absent:
-        raise DataError(
-            f"{len(absent)} individuals are not in the variant file",
-            where=str(path),
-            got=f"first: {', '.join(absent[:3])}",
-            wanted="individuals of its #CHROM line",
-            do="check the names, or leave them out",
-        )
-    return np.asarray([place[name] for name in individuals], dtype=np.intp)
-
-
-def _unsorted(path: Path, record: Any, got: str) -> DataError:
-    return DataError(
-        "the variant file is not sorted by position",
-        where=f"{_site(record)} of {path}",
-        got=got,
-        wanted="ascending positions within each contig",
-        do=f"bcftools sort {path.name}",
-    )
-
-
-def _site(record: Any) -> str:
-    return f"{record.CHROM}:{record.POS:,}"
