@@ -112,17 +112,14 @@ def test_neighbours_are_in_one_block_wherever_the_block_began() -> None:
     assert gene_blocks(["1"] * 3, [0, 63_999, 64_001], 64_000).tolist() == [0, 0, 0]
 
 
-def test_a_chain_of_ten_windows_is_cut_where_its_genes_are_furthest_apart() -> None:
-    # Windows of 100. 0 to 999 spans less than ten of them, 0 to 1000 does not: the widest distance of
-    # the chain is that from 900 to 999.
-    chain = [*range(0, 901, 90), 999]
-    assert gene_blocks(["1"] * 12, chain, 100).tolist() == [0] * 12
-    assert gene_blocks(["1"] * 13, [*chain, 1000], 100).tolist() == [0] * 11 + [1] * 2
-    # 0 to 2149 by 50, but for 99 from 700 to 799: cut there. What is left, 799 to 2149, has equal
-    # distances and is cut in its middle, between 1449 and 1499.
-    long = [*range(0, 701, 50), *range(799, 2150, 50)]
-    blocks = gene_blocks(["1"] * len(long), long, 100)
-    assert np.bincount(blocks).tolist() == [15, 14, 14]
+def test_a_chain_of_two_windows_is_cut_where_its_genes_are_furthest_apart() -> None:
+    # Windows of 100: 0 to 199 spans less than two of them; 0 to 200 does not, and 60 to 150 is widest.
+    assert gene_blocks(["1"] * 4, [0, 60, 150, 199], 100).tolist() == [0] * 4
+    assert gene_blocks(["1"] * 5, [0, 60, 150, 199, 200], 100).tolist() == [0, 0, 1, 1, 1]
+    # Of equal distances the first of the two nearest the middle; what is left spans less than two windows.
+    assert gene_blocks(["1"] * 5, [0, 50, 100, 150, 200], 100).tolist() == [0, 0, 1, 1, 1]
+    # 0 to 400 by 50 is cut between 150 and 200, and 200 to 400 again.
+    assert np.bincount(gene_blocks(["1"] * 9, [*range(0, 401, 50)], 100)).tolist() == [4, 2, 3]
 
 
 def test_one_family_or_one_block_has_no_standard_error() -> None:

@@ -29,8 +29,8 @@ from scipy import stats
 from glm2x.evaluation.metrics import NULL_RATIO, Array, centre
 
 DRAWS = 1_000
-MAX_SPAN = 10
-"""A block of genes spans fewer than this many windows."""
+MAX_SPAN = 2
+"""A block of genes spans fewer than this many windows: genes a window apart share no variant."""
 
 POWER = 0.8
 _ROUNDING = 1e-9
