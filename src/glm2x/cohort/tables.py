@@ -26,6 +26,8 @@ ANNOTATIONS = frozenset(
     | {"length", "score", "info", "group", "grp", "group_id", "strand", "biotype", "gene_type"}
 )
 
+_TAB = b"\t"
+
 
 @dataclass(frozen=True)
 class ExpressionTable:
@@ -148,13 +150,13 @@ def _read_tsv(path: Path) -> pl.DataFrame:
     lines = [line for line in lines if line and not line.startswith(b"##")]
     if not lines:
         raise DataError("a table is empty", where=str(path))
-    columns = lines[0].count(b"\t")
-    uneven = next((i for i, line in enumerate(lines) if line.count(b"\t") != columns), None)
+    columns = lines[0].count(_TAB)
+    uneven = next((i for i, line in enumerate(lines) if line.count(_TAB) != columns), None)
     if uneven is not None:
         raise DataError(
             "a row of a table has another number of columns than its header",
             where=f"the row of {lines[uneven][:40].decode(errors='replace')!r} in {path}",
-            got=f"{lines[uneven].count(b'	') + 1} columns",
+            got=f"{lines[uneven].count(_TAB) + 1} columns",
             wanted=f"{columns + 1}",
             do="the file may be cut short: copy or download it again",
         )
