@@ -12,6 +12,18 @@ import polars as pl
 from glm2x.predictions import COLUMNS
 
 HOSTILE = "<script>alert('x')</script>&\"q\" $\\frac{1}$ \u202e漢"
+HEADINGS = [  # of the page, in their order
+    "In short",
+    "Every row: seen genes, new people",
+    "Across genes",
+    "Predicted against observed",
+    "Training",
+    "The split",
+    "Leak checks",
+    "Every gene",
+    "How this was made",
+]
+
 MAIN = "seen_gene/new_individual"
 OTHER = "unseen_gene/new_individual"
 

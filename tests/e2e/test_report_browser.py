@@ -10,19 +10,7 @@ from typing import Any
 import pytest
 
 from glm2x.report import write_report
-from report_folder import HOSTILE, write_folder, write_run
-
-HEADINGS = [
-    "In short",
-    "Every row: seen genes, new people",
-    "Across genes",
-    "Predicted against observed",
-    "Training",
-    "The split",
-    "Leak checks",
-    "Every gene",
-    "How this was made",
-]
+from report_folder import HEADINGS, HOSTILE, write_folder, write_run
 
 
 @pytest.fixture(scope="module")

@@ -14,20 +14,9 @@ import pytest
 from glm2x.errors import DataError, UsageError
 from glm2x.predictions import read_predictions
 from glm2x.report import write_report
-from report_folder import HOSTILE, MAIN, ROWS, label_of, write_folder, write_run
+from report_folder import HEADINGS, HOSTILE, MAIN, ROWS, label_of, write_folder, write_run
 
 MODEL = "onehot reference-then-personal"
-HEADINGS = [
-    "In short",
-    "Every row: seen genes, new people",
-    "Across genes",
-    "Predicted against observed",
-    "Training",
-    "The split",
-    "Leak checks",
-    "Every gene",
-    "How this was made",
-]
 
 
 class Page(HTMLParser):

@@ -69,7 +69,8 @@ def make_split(
         raise UsageError("a seed lies between 0 and 2^32", got=str(seed))
     chosen = [cohort.gene(name) for name in genes] if genes is not None else list(cohort.genes)
     unseen = hold_out_blocks(chosen, unseen_share, window, seed)
-    seen = [gene for gene in chosen if gene.gene in set(unseen.outside)]
+    outside = set(unseen.outside)
+    seen = [gene for gene in chosen if gene.gene in outside]
     held = hold_out_blocks(seen, reference_validation_share, window, seed)
     return Split(
         train=people.train,
@@ -130,16 +131,14 @@ def _block(
 ) -> tuple[list[Gene], list[Gene]]:
     """Draw one of the runs of `count` neighbours that have the fewest others within a window; return both."""
     tss = np.asarray([gene.tss for gene in here])
-    best: list[tuple[list[Gene], list[Gene]]] = []
-    for first in range(len(here) - count + 1):
-        last = first + count - 1
-        near = (tss > tss[first] - window) & (tss < tss[last] + window)
-        near[first : last + 1] = False
-        gap = [here[int(i)] for i in np.flatnonzero(near)]
-        if not best or len(gap) <= len(best[0][1]):
-            best = [kept for kept in best if len(kept[1]) == len(gap)]
-            best.append((list(here[first : last + 1]), gap))
-    return best[int(random.integers(len(best)))]
+    firsts = np.arange(len(here) - count + 1)
+    lasts = firsts + count - 1
+    starts = np.searchsorted(tss, tss[firsts] - window, side="right")
+    ends = np.searchsorted(tss, tss[lasts] + window, side="left")
+    cheapest = np.flatnonzero(ends - starts == (ends - starts).min())
+    drawn = cheapest[int(random.integers(len(cheapest)))]
+    first, last, start, end = (int(places[drawn]) for places in (firsts, lasts, starts, ends))
+    return list(here[first : last + 1]), [*here[start:first], *here[last + 1 : end]]
 
 
 def random_people(
