@@ -1,21 +1,26 @@
 """What the consensus files of N people cost, beside bcftools, on a contig of real genotypes.
 
-    python benchmarks/consensus.py VCF [PEOPLE] [BCFTOOLS_PEOPLE] [FOLDER]
+    python benchmarks/consensus.py VCF [--people 20] [--runs 5] [--disk FOLDER] [--memory /dev/shm]
 
 VCF holds one contig. Its reference is made up: random letters that agree with every REF, 51.3 Mb or as
-long as the positions need, in a temporary folder in FOLDER. bcftools runs for the first BCFTOOLS_PEOPLE
-(default 3) and its time is scaled to PEOPLE (default 20); their files are compared byte for byte. Wall time;
-both flush each file to the disk. A FOLDER in memory (/dev/shm) takes the disk out of it.
+long as the positions need, in a temporary folder in FOLDER. In each run ours makes the files of all people,
+then bcftools those of one person, another each time, which are compared byte for byte and whose time is
+scaled to all. Once on the disk, and once in memory, which takes the disk out of it. Ours flushes every file
+to the disk before it gets its name; bcftools does not, and what it would take with that is given beside.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
+import resource
+import shutil
 import subprocess
-import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -29,33 +34,92 @@ LENGTH = 51_304_566  # of chr22
 LINE = 60
 
 
-def main(vcf: Path, people: int, compared: int, parent: Path | None) -> None:
-    """Print the two times and whether the files are the same."""
+@dataclass
+class Run:
+    """Seconds of one run: ours for all people, bcftools scaled to all."""
+
+    ours: float
+    ours_cpu: float
+    theirs: float
+    theirs_cpu: float
+    theirs_flushed: float
+    same: bool
+
+
+def main(vcf: Path, people: int, runs: int, disk: Path | None, memory: Path) -> None:
+    """Print the times of every run, on the disk and in memory."""
     names = individuals_of(vcf)[:people]
-    with tempfile.TemporaryDirectory(dir=parent) as name:
+    with tempfile.TemporaryDirectory(dir=disk) as name:
         folder = Path(name)
         fasta, variants, contig = prepare(vcf, folder)
-        chosen = folder / "people.txt"
-        chosen.write_text("\n".join(names) + "\n")
-        started = time.perf_counter()
-        consensus(reference=fasta, variants=(variants,), individuals=chosen, out=folder / "ours")
-        ours = time.perf_counter() - started
-        theirs, same = 0.0, True
-        for person in names[:compared]:
-            for haplotype in (1, 2):
-                made = folder / f"theirs_{person}_{haplotype}.fa"
-                started = time.perf_counter()
-                bcftools(fasta, variants, contig, person, haplotype, made)
-                theirs += time.perf_counter() - started
-                same &= made.read_bytes() == allele_file(folder / "ours", person, haplotype).read_bytes()
-    scaled = theirs * len(names) / compared
-    print(f"{len(names)} people, {2 * len(names)} files, {contig}")
-    print(f"  glm2x consensus      {ours:8.1f} s  ({ours / len(names) / 2:.3f} s a file)")
+        print(f"{len(names)} people, {2 * len(names)} files of {fasta.stat().st_size / 1e6:.0f} MB, {contig}")
+        measure("disk", fasta, variants, contig, names, runs, folder)
+        if memory.is_dir():
+            with tempfile.TemporaryDirectory(dir=memory) as inside:
+                measure("memory", fasta, variants, contig, names, runs, Path(inside))
+
+
+def measure(
+    where: str, fasta: Path, variants: Path, contig: str, names: tuple[str, ...], runs: int, folder: Path
+) -> None:
+    """Print a line for every run in a folder, and their medians."""
     print(
-        f"  bcftools consensus   {scaled:8.1f} s  ({theirs / compared / 2:.3f} s a file, {2 * compared} made)"
+        f"\n{f'on {where}' if where == 'disk' else f'in {where}':<10}{'wall s':>27}{'ratio':>18}{'CPU s':>15}"
     )
-    print(f"  ratio                {scaled / ours:8.1f}")
-    print(f"  the {2 * compared} files made by both are {'the same' if same else 'NOT THE SAME'}")
+    print(f"{'run':<8}{'ours':>8}{'bcftools':>10}{'flushed':>9}{'':>6}{'flushed':>9}", end="")
+    print(f"{'ours':>8}{'bcftools':>10}{'ratio':>7}")
+    done = []
+    for turn in range(runs):
+        run = one_run(fasta, variants, contig, names, names[turn % len(names)], folder)
+        done.append(run)
+        print_run(str(turn + 1), run)
+    fields = ("ours", "ours_cpu", "theirs", "theirs_cpu", "theirs_flushed")
+    middle = {key: median(getattr(run, key) for run in done) for key in fields}
+    same = all(run.same for run in done)
+    print_run("median", Run(**middle, same=same))
+    print(f"the {2 * runs} files made by both are {'the same' if same else 'NOT THE SAME'}")
+
+
+def print_run(name: str, run: Run) -> None:
+    """Print one line."""
+    print(f"{name:<8}{run.ours:>8.2f}{run.theirs:>10.1f}{run.theirs_flushed:>9.1f}", end="")
+    print(f"{run.theirs / run.ours:>6.1f}{run.theirs_flushed / run.ours:>9.1f}", end="")
+    print(f"{run.ours_cpu:>8.2f}{run.theirs_cpu:>10.1f}{run.theirs_cpu / run.ours_cpu:>7.1f}", flush=True)
+
+
+def one_run(
+    fasta: Path, variants: Path, contig: str, names: tuple[str, ...], person: str, folder: Path
+) -> Run:
+    """Make all files once, and those of one person with bcftools."""
+    chosen, out = folder / "people.txt", folder / "ours"
+    chosen.write_text("\n".join(names) + "\n")
+    os.sync()  # what the last run left for the disk is not this one's
+    started, cpu = time.perf_counter(), time.process_time()
+    consensus(reference=fasta, variants=(variants,), individuals=chosen, out=out)
+    ours, ours_cpu = time.perf_counter() - started, time.process_time() - cpu
+    theirs = flushing = theirs_cpu = 0.0
+    same = True
+    for haplotype in (1, 2):
+        made = folder / "theirs.fa"
+        before, started = _children(), time.perf_counter()
+        bcftools(fasta, variants, contig, person, haplotype, made)
+        theirs += time.perf_counter() - started
+        theirs_cpu += _children() - before
+        started = time.perf_counter()
+        with made.open("rb") as handle:
+            os.fsync(handle.fileno())
+        flushing += time.perf_counter() - started
+        same &= made.read_bytes() == allele_file(out, person, haplotype).read_bytes()
+        made.unlink()
+    shutil.rmtree(out)
+    times = len(names)
+    return Run(ours, ours_cpu, theirs * times, theirs_cpu * times, (theirs + flushing) * times, same)
+
+
+def _children() -> float:
+    """Return the CPU seconds of the programs run so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def prepare(vcf: Path, folder: Path) -> tuple[Path, Path, str]:
@@ -86,10 +150,8 @@ def bcftools(fasta: Path, vcf: Path, contig: str, person: str, haplotype: int, o
     """Write one haplotype's file in the published way."""
     faidx = ["samtools", "faidx", fasta, contig]
     command = ["bcftools", "consensus", "-s", person, "-H", f"{haplotype}pIu", "-i", 'type="snp"', vcf]
-    with out.open("wb") as handle:
-        with subprocess.Popen(faidx, stdout=subprocess.PIPE) as stretch:  # noqa: S603
-            run(*command, stdin=stretch.stdout, stdout=handle, stderr=subprocess.DEVNULL)
-        os.fsync(handle.fileno())
+    with out.open("wb") as handle, subprocess.Popen(faidx, stdout=subprocess.PIPE) as stretch:  # noqa: S603
+        run(*command, stdin=stretch.stdout, stdout=handle, stderr=subprocess.DEVNULL)
 
 
 def run(*command: str | Path, **options: Any) -> None:
@@ -98,10 +160,13 @@ def run(*command: str | Path, **options: Any) -> None:
 
 
 if __name__ == "__main__":
-    given = sys.argv[1:]
-    main(
-        Path(given[0]),
-        int(given[1]) if len(given) > 1 else 20,
-        int(given[2]) if len(given) > 2 else 3,
-        Path(given[3]) if len(given) > 3 else None,
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("vcf", type=Path)
+    parser.add_argument("--people", type=int, default=20)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--disk", type=Path, metavar="FOLDER")
+    parser.add_argument("--memory", type=Path, default=Path("/dev/shm"), metavar="FOLDER")  # noqa: S108
+    given = parser.parse_args()
+    main(given.vcf, given.people, given.runs, given.disk, given.memory)

@@ -8,9 +8,10 @@ from pathlib import Path
 import pysam
 import pytest
 
-from glm2x.cohort.build import CohortSources, build_cohort
+from glm2x.cohort.build import build_cohort
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.presets import make_split, preset_people
+from glm2x.cohort.sources import CohortSources
 from glm2x.cohort.split import Split
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, before torch is imported

@@ -61,6 +61,8 @@ class PredictionMetadata:
         SHA-256 identities of the cohort and of the split they were made with.
     glm2x_version
         The version that wrote the file.
+    split_family
+        Digest of the split's base, which draws of few people share; the split's own where it has none.
     """
 
     target: str | None = None
@@ -68,6 +70,12 @@ class PredictionMetadata:
     cohort_digest: str | None = None
     split_digest: str | None = None
     glm2x_version: str | None = None
+    split_family: str | None = None
+
+    @property
+    def family(self) -> str | None:
+        """What tables must share to be evaluated together; files of older versions say their split only."""
+        return self.split_family or self.split_digest
 
 
 @dataclass(frozen=True)
@@ -323,6 +331,7 @@ def _parse_metadata(stored: dict[str, str], *, where: str) -> PredictionMetadata
         cohort_digest=said["cohort_digest"],
         split_digest=said["split_digest"],
         glm2x_version=said["glm2x_version"],
+        split_family=said["split_family"],
     )
 
 
@@ -379,18 +388,17 @@ def _cast(series: pl.Series, dtype: pl.DataType, where: str) -> pl.Series:
 
 
 def _merge(sources: Sequence[tuple[str, PredictionMetadata]]) -> PredictionMetadata:
-    """Return what holds for all files, refusing different targets and different splits."""
-    values = {
-        key: list(dict.fromkeys(getattr(m, key) for _, m in sources if getattr(m, key) is not None))
-        for key in PredictionMetadata.__dataclass_fields__
-    }
-    for key, name in (("target", "target modes"), ("split_digest", "splits")):
-        if len(values[key]) > 1:
-            said = [f"{path}: {getattr(m, key)}" for path, m in sources if getattr(m, key) is not None]
+    """Return what holds for all files, refusing different targets, and splits that are of no one base."""
+    for key, name in (("target", "target modes"), ("family", "splits")):
+        said = [(path, getattr(m, key)) for path, m in sources if getattr(m, key) is not None]
+        if len({value for _, value in said}) > 1:
             raise UsageError(
                 f"files of predictions of different {name} are not evaluated together",
-                got="; ".join(said),
-                wanted="one target mode and one split",
+                got="; ".join(f"{path}: {value}" for path, value in said),
+                wanted="one target mode, and one split or draws of one base",
                 do="evaluate them apart, or make the predictions again with the same --target and --split",
             )
-    return PredictionMetadata(**{key: v[0] if len(v) == 1 else None for key, v in values.items()})
+    values = {
+        key: {getattr(m, key) for _, m in sources} - {None} for key in PredictionMetadata.__dataclass_fields__
+    }
+    return PredictionMetadata(**{key: v.pop() if len(v) == 1 else None for key, v in values.items()})

@@ -57,6 +57,8 @@ SPLIT = SimpleNamespace(
     unseen=("hidden",),
     excluded_genes={},
     digest="5" * 64,
+    family="6" * 64,
+    draw=3,
     gene_split=lambda gene: "seen",
     individual_split={"a": "train", "b": "validation", "c": "train", "d": "validation", "f": "test"}.get,
 )
@@ -113,6 +115,8 @@ def test_the_table_holds_every_model_seen_gene_and_person_of_the_split() -> None
         "c" * 64,
         "5" * 64,
     )
+    assert frame["draw"].unique().to_list() == [3]
+    assert metadata.family == "6" * 64
 
 
 def test_top_variant_in_the_window() -> None:

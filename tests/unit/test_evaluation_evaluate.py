@@ -54,9 +54,7 @@ def make_cohort() -> Cohort:
     people = pl.DataFrame({"individual": PEOPLE, "population": ["A", "B"] * 10})
     genes = (Gene("g1", "1", 5_000, "+"), Gene("g2", "1", 7_000, "-"), Gene("g3", "1", 9_000, "+"))
     cohort = Cohort(Path("cohort"), manifest, genes, people, OBSERVED, (), np.zeros((0, 20)))
-    nothing = np.zeros(0, dtype=np.uint8)
-    bits = np.zeros((40, 0), dtype=np.uint8)
-    cohort._variants["1"] = PhasedVariants("1", np.zeros(0, dtype=np.int64), nothing, nothing, bits)
+    cohort._variants["1"] = PhasedVariants.of("1", [], np.zeros((0, 40), dtype=np.bool_))
     return cohort
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from glm2x.genome.genes import Gene
 from glm2x.genome.haplotypes import HaplotypeWindow, reference_window
-from glm2x.genome.sequence import decode, encode
+from glm2x.genome.sequence import decode, encode, reverse_complement
 from glm2x.genome.variants import PhasedVariants
 
 CONTIG = encode("AACCGGTTACGT")  # 12 bp
@@ -15,17 +15,11 @@ CONTIG = encode("AACCGGTTACGT")  # 12 bp
 
 def variants(*columns: tuple[int, str, str, list[int]]) -> PhasedVariants:
     """Columns of (position, ref, alt, who carries it by haplotype)."""
-    carried = np.array([column[3] for column in columns], dtype=np.uint8).T
-    return PhasedVariants(
-        "1",
-        np.array([c[0] for c in columns], dtype=np.int64),
-        encode("".join(c[1] for c in columns)),
-        encode("".join(c[2] for c in columns)),
-        np.packbits(carried.reshape(-1, len(columns)), axis=1),
-    )
+    carried = np.array([column[3] for column in columns], dtype=np.bool_)
+    return PhasedVariants.of("1", [column[:3] for column in columns], carried)
 
 
-NONE = PhasedVariants("1", np.zeros(0, np.int64), encode(""), encode(""), np.zeros((2, 0), np.uint8))
+NONE = PhasedVariants.of("1", [], np.zeros((0, 2), dtype=np.bool_))
 
 
 @pytest.mark.parametrize(
@@ -53,13 +47,14 @@ def test_alternative_bases_are_scattered_into_the_window() -> None:
 
 
 def test_a_variant_on_either_edge_of_the_window() -> None:
-    found = variants((1, "A", "T", [1]), (2, "C", "A", [1]), (7, "T", "G", [1]), (8, "A", "G", [1]))
+    changes = [(1, "A", "T"), (2, "C", "A"), (7, "T", "G"), (8, "A", "G")]
+    found = variants(*((*change, [1, 0]) for change in changes))
     window = HaplotypeWindow(CONTIG, found, Gene("g", "1", 5, "+"), 6)  # [2, 8)
     assert decode(window.haplotype(0)) == "ACGGTG"
 
 
 def test_two_windows_over_one_set_of_variants() -> None:
-    found = variants(*((p, decode(CONTIG[p : p + 1]), "N", [p % 2]) for p in range(12)))
+    found = variants(*((p, decode(CONTIG[p : p + 1]), "N", [p % 2, 0]) for p in range(12)))
     for tss in (5, 6):
         window = HaplotypeWindow(CONTIG, found, Gene("g", "1", tss, "+"), 6)
         expected = [4 if p % 2 else CONTIG[p] for p in range(tss - 3, tss + 3)]
@@ -81,13 +76,108 @@ def test_a_haplotype_is_written_into_a_given_array() -> None:
         window.reference[0] = 0
 
 
-def test_columns_that_begin_inside_a_byte() -> None:
+def test_what_lies_between_two_columns_is_read() -> None:
     rng = np.random.default_rng(0)
-    carried = rng.integers(0, 2, (4, 40), dtype=np.uint8)
-    found = PhasedVariants(
-        "1", np.arange(40), np.zeros(40, np.uint8), np.ones(40, np.uint8), np.packbits(carried, axis=1)
-    )
-    for first, last in [(0, 40), (3, 5), (8, 16), (7, 33), (39, 40), (12, 12)]:
+    carried = rng.integers(0, 2, (40, 6)).astype(np.bool_)
+    unphased = np.zeros_like(carried)
+    unphased[7, 2:4] = unphased[33, 4:] = True
+    carried &= ~unphased
+    found = PhasedVariants.of("1", [(p, "A", "C") for p in range(40)], carried, unphased)
+    dosage = (carried[:, 0::2].astype(int) + carried[:, 1::2]).T
+    dosage[1, 7] = dosage[2, 33] = 1
+    for first, last in [(0, 40), (3, 5), (8, 16), (7, 33), (33, 40), (39, 40), (12, 12)]:
         columns = found.columns_between(first, last)
-        assert np.array_equal(found.carried(columns), carried[:, first:last].astype(bool))
-        assert np.array_equal(found.dosage(columns), (carried[0::2] + carried[1::2])[:, first:last])
+        assert np.array_equal(found.carried(columns), carried[first:last])
+        assert np.array_equal(found.dosage(columns), dosage[:, first:last])
+
+
+# the contig, for counting:  A0 A1 C2 C3 G4 G5 T6 T7 A8 C9 G10 T11
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ((2, "CC", "C"), "ACGGTT"),  # one base less on the left, and A1 comes in
+        ((3, "CG", "C"), "ACCGTT"),
+        ((6, "TT", "T"), "CCGGTA"),  # on the right, A8 comes in
+        ((6, "T", "TAA"), "CCGGTA"),
+        ((3, "C", "CAA"), "AAGGTT"),
+        ((4, "G", "GA"), "CGAGTT"),  # right before the TSS: on its left
+        ((5, "G", "GA"), "CCGGAT"),  # right behind it
+        ((4, "GG", "G"), "CCGTTA"),  # the TSS itself: T6 takes its place
+        ((3, "CGGT", "C"), "ACCTAC"),  # over it: both sides are filled
+        ((3, "CGGT", "TA"), "CTATAC"),  # T takes the place of C3, A that of G4; nothing that of G5 and T6
+        ((4, "GG", "TC"), "CCTCTT"),
+        ((8, "ACGT", "A"), "CCGGTT"),  # beyond the window
+        ((1, "AC", "A"), "ACGGTT"),  # begins before it
+        ((0, "AA", "A"), "CCGGTT"),
+    ],
+)
+def test_the_tss_stays_in_the_middle(change: tuple[int, str, str], expected: str) -> None:
+    found = variants((*change, [0, 1]))
+    for strand in ("+", "-"):
+        window = HaplotypeWindow(CONTIG, found, Gene("g", "1", 5, strand), 6)  # [2, 8) = CCGGTT
+        made = window.haplotype(1)
+        assert decode(reverse_complement(made) if strand == "-" else made) == expected
+        assert np.array_equal(window.haplotype(0), window.reference)
+
+
+def test_a_haplotype_that_is_too_short_is_padded() -> None:
+    window = HaplotypeWindow(CONTIG, variants((0, "AACC", "A", [1, 0])), Gene("g", "1", 5, "+"), 8)
+    assert decode(window.haplotype(0)) == "NNAGGTTA"  # [1, 9)
+    assert decode(window.haplotype(1)) == "ACCGGTTA"
+
+
+def test_several_changes_of_length_and_a_snp() -> None:
+    found = variants(
+        (1, "A", "T", [1, 0]),
+        (2, "CC", "C", [1, 0]),
+        (4, "G", "C", [1, 1]),
+        (6, "T", "TCCC", [0, 1]),
+        (6, "TT", "T", [1, 0]),
+    )
+    window = HaplotypeWindow(CONTIG, found, Gene("g", "1", 5, "+"), 6)
+    assert [decode(window.haplotype(row)) for row in (0, 1)] == ["TCCGTA", "CCCGTC"]
+    assert decode(window.haplotype(0, np.empty(6, dtype=np.uint8))) == "TCCGTA"
+
+
+def test_reach_grows_with_what_deletions_take() -> None:
+    contig = encode("".join("ACGT"[i % 4] for i in range(100)))
+    found = variants(
+        *((p, decode(contig[p : p + 4]), decode(contig[p : p + 1]), [1, 0]) for p in range(20, 48, 5))
+    )
+    window = HaplotypeWindow(contig, found, Gene("g", "1", 50, "+"), 40)  # [30, 70)
+    kept = [p for p in range(50) if not any(q < p < q + 4 for q in range(20, 48, 5))]
+    expected = [*contig[kept[-20:]], *contig[50:70]]
+    assert window.haplotype(0).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ((4, "G", "T"), "CCNGTT"),
+        ((4, "GG", "TC"), "CCNNTT"),
+        ((3, "CGG", "C"), "CCNNTT"),  # what may be deleted
+        ((3, "C", "CAA"), "CNGGTT"),  # the base before what may be inserted
+    ],
+)
+def test_what_is_unphased_is_n(change: tuple[int, str, str], expected: str) -> None:
+    nobody = np.zeros((1, 4), dtype=np.bool_)
+    found = PhasedVariants.of("1", [change], nobody, np.array([[False, False, True, True]]))
+    for strand in ("+", "-"):
+        window = HaplotypeWindow(CONTIG, found, Gene("g", "1", 5, strand), 6)
+        made = [window.haplotype(row) for row in range(4)]
+        assert [decode(reverse_complement(m) if strand == "-" else m) for m in made] == [
+            "CCGGTT",
+            "CCGGTT",
+            expected,
+            expected,
+        ]
+
+
+@pytest.mark.parametrize("strand", ["+", "-"])
+def test_two_insertions_at_one_place_keep_their_order(strand: str) -> None:
+    found = variants((3, "C", "CA", [1, 0]), (4, "G", "TG", [1, 0]))
+    window = HaplotypeWindow(CONTIG, found, Gene("g", "1", 6, strand), 6)  # type: ignore[arg-type]
+    made = window.haplotype(0)  # C3 A T G4 G5 | T6
+    assert decode(reverse_complement(made) if strand == "-" else made) == "TGGTTA"
+    wide = HaplotypeWindow(CONTIG, found, Gene("g", "1", 6, strand), 12).haplotype(0)  # type: ignore[arg-type]
+    assert decode(reverse_complement(wide) if strand == "-" else wide) == "CCATGGTTACGT"

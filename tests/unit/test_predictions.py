@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,24 @@ def test_files_of_different_targets_or_splits_are_refused(
     write_predictions(tmp_path / "b.parquet", Predictions(table("b"), other))
     with pytest.raises(UsageError, match=message):
         read_predictions([tmp_path / "a.parquet", tmp_path / "b.parquet"])
+
+
+def test_draws_of_one_base_are_read_together_and_two_bases_are_not(tmp_path: Path) -> None:
+    def write(name: str, **changes: str | None) -> Path:
+        frame = table(name).with_columns(draw=pl.lit(len(name), pl.Int64))
+        write_predictions(tmp_path / name, Predictions(frame, replace(METADATA, **changes)))
+        return tmp_path / name
+
+    first = write("a.parquet", split_family="b" * 64)
+    second = write("bb.parquet", split_digest="t" * 64, split_family="b" * 64)
+    base = write("ccc.parquet", split_digest="b" * 64)  # says its own digest only, as older files do
+    both = read_predictions([first, second, base])
+    assert both.metadata == replace(METADATA, split_digest=None, split_family="b" * 64)
+    assert both.metadata.family == "b" * 64
+    assert read_predictions(first).metadata.split_digest == "s" * 64
+    other = write("dddd.parquet", split_family="x" * 64)
+    with pytest.raises(UsageError, match="different splits are not evaluated together"):
+        read_predictions([first, other])
 
 
 def test_different_windows_are_read_and_the_window_is_unknown(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
 from glm2x.cohort.target import _sees_expression, make_target
+from glm2x.config import TargetMode
 from glm2x.errors import DataError, UsageError
 
 
@@ -131,3 +134,38 @@ def test_only_people_with_expression_need_covariates(demo_cohort: Cohort, demo_s
     expression[:, person] = np.nan
     unmeasured = with_expression(demo_cohort, expression, covariates=covariates)
     assert np.isnan(make_target(unmeasured, demo_split, "residual").values[:, person]).all()
+
+
+def cohort_of_ten(reference_target: list[float], expression: list[list[float]]) -> SimpleNamespace:
+    return SimpleNamespace(
+        folder="cohort",
+        gene_ids=tuple(f"g{i}" for i in range(len(expression))),
+        individuals=tuple("abcdefghij"),
+        expression=np.array(expression),
+        expression_scale="rpkm",
+        reference_target=np.array(reference_target),
+        covariate_names=("sex",),
+        covariates=np.array([[0.0, 1.0] * 5]),
+        individual_index=lambda people: np.array(["abcdefghij".index(person) for person in people]),
+    )
+
+
+@pytest.mark.parametrize("mode", get_args(TargetMode))
+def test_a_cohorts_own_reference_target_comes_before_the_mean(mode: TargetMode) -> None:
+    """Training people have 3, which is 2 when logged; the reference targets are logged already."""
+    split = SimpleNamespace(train=tuple("abcdef"))
+    cohort = cohort_of_ten([5.5, np.nan, -1.0], [[3.0] * 6 + [7.0] * 4] * 2 + [[np.nan] * 10])
+    target = make_target(cohort, split, mode)  # type: ignore[arg-type]
+    assert target.reference[0] == 5.5
+    assert target.reference[1] == pytest.approx(
+        2.0 if mode != "residual-all" else target.values[1, :6].mean()
+    )
+    assert target.reference[2] == -1.0  # a gene of the reference alone
+    assert np.isnan(target.values[2]).all()
+    assert target.values[0].tolist() == target.values[1].tolist()
+
+
+def test_a_gene_of_test_people_alone_is_refused_whatever_its_reference_target() -> None:
+    cohort = cohort_of_ten([1.0], [[np.nan] * 6 + [7.0] * 4])
+    with pytest.raises(DataError, match="1 genes are measured in no training person"):
+        make_target(cohort, SimpleNamespace(train=tuple("abcdef")), "log")  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,20 @@ def test_the_model_s_own_split_is_the_default(run: RunFolder) -> None:
     assert made.metadata.split_digest == Split.load(run.checkpoint / "split.json").digest
     assert made.metadata.window == WINDOW
     assert set(made.frame["train_individuals"]) == {9}
+    assert made.frame["draw"].null_count() == made.frame.height
     tested = made.frame.filter(individual_split="test")["individual"].unique().to_list()
     assert sorted(tested) == list(PEOPLE[9:])
+
+
+def test_the_draw_is_the_one_that_was_trained_on(tmp_path: Path) -> None:
+    base = make_split()
+    draw = replace(base, train=base.train[:3], draw=2, base_digest=base.digest)
+    checkpoint = run_training(tmp_path / "run", split=draw).checkpoint
+    for given in (None, base):
+        made = table(checkpoint, given)
+        assert set(made.frame["draw"]) == {2}
+        assert set(made.frame["train_individuals"]) == {6}
+        assert made.metadata.family == base.digest
 
 
 def test_another_split_whose_test_side_is_untouched_is_taken(run: RunFolder) -> None:

@@ -73,7 +73,8 @@ def run_baselines(
     -------
     Predictions
         For each model, seen gene and person of the split. `train_individuals` counts training and
-        validation people; `seed` is 0 (nothing is random but the inner folds, which are fixed).
+        validation people; `seed` is 0 (nothing is random but the inner folds, which are fixed);
+        `draw` is the split's.
 
     Raises
     ------
@@ -145,10 +146,13 @@ def run_baselines(
             individual_split=split.individual_split,
             seed=0,
             train_individuals=len(fitted_people),
+            draw=split.draw,
         )
         for baseline, matrix in zip(chosen, predicted, strict=True)
     ]
-    metadata = PredictionMetadata(target.mode, window, cohort.digest, split.digest, __version__)
+    metadata = PredictionMetadata(
+        target.mode, window, cohort.digest, split.digest, __version__, split_family=split.family
+    )
     return Predictions(pl.concat(frames), metadata)
 
 

@@ -5,198 +5,216 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from glm2x.cohort.cohort import FORMAT_VERSION
-from glm2x.cohort.tables import ExpressionTable, read_covariates, read_individuals, read_phenotype_bed
+from glm2x.cohort.expression import ExpressionScale, ExpressionTable, read_expression
+from glm2x.cohort.layout import (
+    describe_files,
+    describe_source,
+    write_genes,
+    write_matrix,
+    write_reference,
+)
+from glm2x.cohort.sources import (
+    CohortSources,
+    VariantFiles,
+    any_variant_file,
+    chosen_contigs,
+    find_variant_files,
+    name_contigs,
+    require_common,
+    require_outside,
+)
+from glm2x.cohort.tables import read_covariates, read_individuals
 from glm2x.errors import DataError, UsageError
-from glm2x.files import refuse_existing, sha256, write_aside, write_json
-from glm2x.genome.genes import Gene, match_contigs
-from glm2x.genome.reference import Reference
+from glm2x.files import refuse_existing, write_aside, write_json
+from glm2x.genome.contig_columns import Unphased
+from glm2x.genome.genes import Gene, contig_key
+from glm2x.genome.record_alleles import VariantKind
 from glm2x.genome.variants import PhasedVariants
+from glm2x.genome.variants_file import VariantsWriter
 from glm2x.genome.vcf import read_variants
-from glm2x.genome.vcf_file import VariantCounts, contigs_of, individuals_of
-
-ExpressionScale = Literal["rpkm", "tpm", "log2", "normalised"]
-
-
-@dataclass(frozen=True)
-class CohortSources:
-    """The files a cohort is built from.
-
-    Attributes
-    ----------
-    variants
-        VCF, VCF.gz or BCF with phased genotypes.
-    expression
-        Phenotype BED.
-    reference
-        FASTA, plain or bgzipped.
-    individuals, covariates
-        Optional tables: population and family; covariates as rows.
-    """
-
-    variants: Path
-    expression: Path
-    reference: Path
-    individuals: Path | None = None
-    covariates: Path | None = None
+from glm2x.genome.vcf_file import VariantCounts, individuals_of
 
 
 def build_cohort(
     sources: CohortSources,
     out: Path | str,
     *,
-    expression_scale: ExpressionScale = "rpkm",
-    unphased: Literal["mask", "error"] = "mask",
+    expression_scale: ExpressionScale | None = None,
+    variant_kind: VariantKind = "snp",
+    unphased: Unphased = "mask",
+    contigs: Sequence[str] | None = None,
+    without_variants: Sequence[str] = (),
     force: bool = False,
 ) -> dict[str, Any]:
     """Build a cohort folder and return its manifest, with what was counted and skipped.
 
-    The cohort's individuals are those of the variant file, in its order; expression, populations and
-    covariates are joined to them by name. Contigs `22` and `chr22` are the same.
+    The cohort's individuals are those of all variant files, in the order of the first; expression,
+    populations and covariates are joined to them by name. Contigs `22` and `chr22` are the same.
+
+    Parameters
+    ----------
+    expression_scale
+        What the values are (default: what the format says, else `rpkm`).
+    variant_kind
+        `snp`, or `all` for indels and MNPs too.
+    unphased
+        What an unphased heterozygote becomes: N (`mask`) or an error.
+    contigs
+        Take the genes of these contigs (default: all).
+    without_variants
+        Contigs that are wanted although no variant file has any of them: everybody has the reference.
 
     Raises
     ------
     UsageError
-        `out` exists and `force` is not set.
+        `out` exists and `force` is not set, or an option does not fit the files.
     DataError
         A file is missing or damaged, nobody is in both genotypes and expression, a gene's contig has no
         variants or no reference, a REF differs from the reference.
     """
     refuse_existing(out, force=force)
-    _require_outside(sources, Path(out))
-    individuals = individuals_of(sources.variants)
-    expression = read_phenotype_bed(sources.expression, genotyped=set(individuals))
-    _require_common(expression.individuals, individuals, sources.expression, sources.variants)
-    reference = Reference(sources.reference)
-    genes, contigs = _place_genes(expression, sources, reference)
-    codes = {contig: reference.codes(name) for contig, name in contigs.items()}
-    variants, counts = read_variants(
-        sources.variants, individuals=individuals, contigs=codes, unphased=unphased
-    )
-    _require_variants(genes, variants, sources)
-    people, described = _people(sources, individuals)
-    values = _columns(expression.individuals, expression.values, individuals)
-    covariates = read_covariates(sources.covariates) if sources.covariates else None
-    if covariates is not None and sources.covariates is not None:
-        _require_common(covariates[1], individuals, sources.covariates, sources.variants)
+    require_outside(sources, Path(out))
+    genotyped = individuals_of(any_variant_file(sources))
+    expression = read_expression(sources.expression, annotation=sources.genes, genotyped=set(genotyped))
+    scale = _scale(expression, expression_scale)
+    expression = _on_contigs(expression, contigs)
+    named = sorted({gene.contig for gene in expression.genes})
+    files = find_variant_files(sources, named)
+    individuals = files.individuals
+    require_common(expression.individuals, individuals, sources.expression, files.files[0])
+    places = name_contigs(named, files, without_variants)
+    genes = tuple(replace(gene, contig=places[gene.contig]) for gene in expression.genes)
+    tables = _Tables.read(sources, files)
 
     with write_aside(out, force=force) as folder:
         (folder / "variants").mkdir(parents=True)
         (folder / "reference").mkdir()
-        _write_genes(folder, genes)
-        people.write_parquet(folder / "individuals.parquet")
-        _write_matrix(folder / "expression.parquet", "gene", [g.gene for g in genes], individuals, values)
-        if covariates is not None:
-            names, covariate_people, table = covariates
-            joined = _columns(covariate_people, table, individuals)
-            _write_matrix(folder / "covariates.parquet", "covariate", names, individuals, joined)
-        for contig, found in variants.items():
-            _write_variants(folder / "variants", found)
-            np.save(folder / "reference" / f"{contig}.npy", codes[contig], allow_pickle=False)
-        named = {"expression": expression.individuals, "individuals": described}
-        if covariates is not None:
-            named["covariates"] = covariates[1]
-        manifest = _manifest(folder, sources, genes, individuals, named, variants, counts)
-        manifest["expression_scale"] = expression_scale
-        manifest["unphased"] = unphased
-        if covariates is not None:
-            manifest["covariates"] = list(covariates[0])
+        codes: dict[str, NDArray[np.uint8] | None] = dict.fromkeys(places.values())
+        if sources.reference is not None:
+            codes |= write_reference(folder / "reference", sources.reference, genes)
+        variants, counts = read_variants(
+            files.files,
+            folder / "variants",
+            individuals=individuals,
+            contigs=codes,
+            kind=variant_kind,
+            unphased=unphased,
+        )
+        variants |= _plain_contigs(folder / "variants", genes, variants, without_variants, files)
+        write_genes(folder / "genes.parquet", genes, expression)
+        tables.people.write_parquet(folder / "individuals.parquet")
+        values = _columns(expression.individuals, expression.values, individuals)
+        write_matrix(folder / "expression.parquet", "gene", [g.gene for g in genes], individuals, values)
+        if tables.covariates is not None:
+            names, people, numbers = tables.covariates
+            joined = _columns(people, numbers, individuals)
+            write_matrix(folder / "covariates.parquet", "covariate", names, individuals, joined)
+        manifest = {
+            "format_version": FORMAT_VERSION,
+            "sources": {
+                "variants": [describe_source(path) for path in files.files],
+                **{name: describe_source(path) for name, path in sources.tables().items()},
+            },
+            "reference_contigs": sorted(name for name, found in codes.items() if found is not None),
+            "counts": _counts(genes, expression, individuals, variants, counts),
+            "first": dict(sorted({**expression.first, **counts.first}.items())),
+            "absent": _absent(expression, tables, files),
+            "expression_scale": scale,
+            "variant_kind": variant_kind,
+            "unphased": unphased,
+            "covariates": list(tables.covariates[0]) if tables.covariates else [],
+            "files": describe_files(folder),
+        }
         write_json(folder / "cohort.json", manifest)
     return manifest
 
 
-def _require_outside(sources: CohortSources, out: Path) -> None:
-    """Refuse a folder to write that holds a file to read: replacing it would remove that file."""
-    for path in vars(sources).values():
-        if path is not None and Path(path).resolve().is_relative_to(out.resolve()):
-            raise UsageError(
-                "--out holds a file that the cohort is built from", where=str(path), do="give another --out"
-            )
+@dataclass(frozen=True)
+class _Tables:
+    """The tables beside the expression.
+
+    `people` has everybody of the genotypes, in their order, null for who is not in the table; `described`
+    is who is in it. `covariates` are names, people and float64 ``[covariates, people]``.
+    """
+
+    people: pl.DataFrame
+    described: tuple[str, ...]
+    covariates: tuple[tuple[str, ...], tuple[str, ...], NDArray[np.float64]] | None
+
+    @classmethod
+    def read(cls, sources: CohortSources, files: VariantFiles) -> _Tables:
+        people = pl.DataFrame({"individual": list(files.individuals)})
+        described = files.individuals
+        if sources.individuals is not None:
+            table = read_individuals(sources.individuals)
+            described = tuple(table["individual"])
+            require_common(described, files.individuals, sources.individuals, files.files[0])
+            people = people.join(table, on="individual", how="left", maintain_order="left")
+        covariates = None
+        if sources.covariates is not None:
+            covariates = read_covariates(sources.covariates)
+            require_common(covariates[1], files.individuals, sources.covariates, files.files[0])
+        return cls(people, described, covariates)
 
 
-def _require_common(named: Sequence[str], genotyped: Sequence[str], table: Path, variants: Path) -> None:
-    if not set(named) & set(genotyped):
-        raise DataError(
-            f"nobody is in both {table.name} and the genotypes",
-            where=f"{table} and {variants}",
-            got=f"{len(named)} individuals such as {', '.join(named[:2])}, "
-            f"and {len(genotyped)} such as {', '.join(genotyped[:2])}",
-            wanted="the same names in both headers",
-            do="rename one side (bcftools reheader --samples renames those of a VCF)",
+def _scale(expression: ExpressionTable, given: ExpressionScale | None) -> ExpressionScale:
+    """Return the scale of the values: what their format says, else what the user says."""
+    if expression.scale is not None and given not in (None, expression.scale):
+        raise UsageError(
+            "the expression file's format says what its values are",
+            got=f"--expression-scale {given}",
+            wanted=expression.scale,
+            do="leave --expression-scale out",
         )
+    return expression.scale or given or "rpkm"
 
 
-def _place_genes(
-    expression: ExpressionTable, sources: CohortSources, reference: Reference
-) -> tuple[tuple[Gene, ...], dict[str, str]]:
-    """Name each gene's contig as the variant file does; return the reference's name of each contig too."""
-    named = sorted({gene.contig for gene in expression.genes})
-    in_variants = match_contigs(named, contigs_of(sources.variants))
-    in_reference = match_contigs(named, reference.lengths)
-    for found, source, kind in (
-        (in_variants, sources.variants, "variant file"),
-        (in_reference, sources.reference, "reference"),
-    ):
-        absent = [name for name in named if name not in found]
-        if absent:
-            raise DataError(
-                f"contig {absent[0]} has genes and is not in the {kind}",
-                where=str(source),
-                got=f"{len(absent)} such contigs: {', '.join(absent[:5])}",
-                wanted="every gene's contig in its header (22 and chr22 are the same)",
-                do="leave those genes out of the expression file, or give a file that has their contigs",
-            )
-    odd = next((name for name in in_variants.values() if set(name) & set("/\\\0") or name[0] == "."), None)
-    if odd is not None:  # contigs name the files of the cohort
-        raise DataError("a contig's name cannot be a file's", where=str(sources.variants), got=repr(odd))
-    genes = tuple(replace(gene, contig=in_variants[gene.contig]) for gene in expression.genes)
-    beyond = next(
-        (
-            g
-            for g, e in zip(genes, expression.genes, strict=True)
-            if not 0 <= g.tss < reference.lengths[in_reference[e.contig]]
-        ),
-        None,
+def _on_contigs(expression: ExpressionTable, contigs: Sequence[str] | None) -> ExpressionTable:
+    """Return the expression of the genes on some contigs; the others are counted."""
+    taken = set(chosen_contigs(dict.fromkeys(g.contig for g in expression.genes), contigs))
+    rows = [i for i, gene in enumerate(expression.genes) if gene.contig in taken]
+    left = [gene for gene in expression.genes if gene.contig not in taken]
+    if not left:
+        return expression
+    return replace(
+        expression,
+        genes=tuple(expression.genes[i] for i in rows),
+        values=expression.values[rows],
+        reference=None if expression.reference is None else expression.reference[rows],
+        gene_sides=None if expression.gene_sides is None else tuple(expression.gene_sides[i] for i in rows),
+        counts={**expression.counts, "genes_of_other_contigs": len(left)},
+        first={**expression.first, "genes_of_other_contigs": f"{left[0].gene} on {left[0].contig}"},
     )
-    if beyond is not None:
+
+
+def _plain_contigs(
+    folder: Path,
+    genes: Sequence[Gene],
+    variants: dict[str, PhasedVariants],
+    without_variants: Sequence[str],
+    files: VariantFiles,
+) -> dict[str, PhasedVariants]:
+    """Return contigs that have genes and no variants: wanted so, or an error."""
+    bare = sorted({g.contig for g in genes} - {c for c, v in variants.items() if len(v.position)})
+    wanted = {contig_key(name) for name in without_variants}
+    refused = [name for name in bare if contig_key(name) not in wanted]
+    if refused:
         raise DataError(
-            "a gene's TSS lies outside its contig",
-            where=f"{beyond.gene} in {sources.expression}",
-            got=f"{beyond.contig}:{beyond.tss:,} (0-based)",
-            do="check that expression and reference are of the same genome build",
+            f"contig {refused[0]} has genes and not a single usable variant",
+            where=", ".join(str(path) for path in files.files[:3]),
+            got=f"{len(refused)} such contigs: {', '.join(refused[:5])}",
+            wanted="phased variants that somebody carries on every contig that has genes",
+            do="give its file, leave those genes out (--contigs names the contigs to take), or take the "
+            f"reference as it is (--without-variants {refused[0]})",
         )
-    return genes, {in_variants[name]: in_reference[name] for name in named}
-
-
-def _require_variants(
-    genes: Sequence[Gene], variants: dict[str, PhasedVariants], sources: CohortSources
-) -> None:
-    bare = sorted({gene.contig for gene in genes} - {c for c, v in variants.items() if len(v.position)})
-    if bare:
-        raise DataError(
-            f"contig {bare[0]} has genes and not a single usable variant",
-            where=str(sources.variants),
-            got=f"{len(bare)} such contigs",
-            wanted="phased SNPs that somebody carries on every contig that has genes",
-            do="leave those genes out of the expression file, or give the contig's variants",
-        )
-
-
-def _people(sources: CohortSources, individuals: Sequence[str]) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """Return the table of people in the genotypes' order, null for who is not in it, and who is in it."""
-    people = pl.DataFrame({"individual": list(individuals)})
-    if sources.individuals is None:
-        return people, tuple(individuals)
-    table = read_individuals(sources.individuals)
-    described = tuple(table["individual"])
-    _require_common(described, individuals, sources.individuals, sources.variants)
-    return people.join(table, on="individual", how="left", maintain_order="left"), described
+    return {name: VariantsWriter(folder, name, len(files.individuals)).finish() for name in bare}
 
 
 def _columns(
@@ -211,75 +229,37 @@ def _columns(
     return joined
 
 
-def _write_genes(folder: Path, genes: Sequence[Gene]) -> None:
-    pl.DataFrame(
-        {
-            "gene": [g.gene for g in genes],
-            "contig": [g.contig for g in genes],
-            "tss": [g.tss for g in genes],
-            "strand": [g.strand for g in genes],
-        }
-    ).write_parquet(folder / "genes.parquet")
-
-
-def _write_matrix(
-    path: Path, label: str, names: Sequence[str], individuals: Sequence[str], values: NDArray[np.float64]
-) -> None:
-    if label in individuals:
-        raise DataError(
-            f"an individual is called {label}, which is the name of a column of {path.name}",
-            wanted="another name",
-            do="rename the individual in all files",
-        )
-    columns = {name: values[:, j] for j, name in enumerate(individuals)}
-    frame = pl.DataFrame({label: list(names), **columns})
-    frame.with_columns(pl.col(pl.Float64).fill_nan(None)).write_parquet(path)
-
-
-def _write_variants(folder: Path, variants: PhasedVariants) -> None:
-    pl.DataFrame({"position": variants.position, "ref": variants.ref, "alt": variants.alt}).write_parquet(
-        folder / f"{variants.contig}.parquet"
-    )
-    np.save(folder / f"{variants.contig}.npy", variants.bits, allow_pickle=False)
-
-
-def _manifest(
-    folder: Path,
-    sources: CohortSources,
+def _counts(
     genes: Sequence[Gene],
+    expression: ExpressionTable,
     individuals: Sequence[str],
-    named: dict[str, tuple[str, ...]],
     variants: dict[str, PhasedVariants],
     counts: VariantCounts,
 ) -> dict[str, Any]:
-    """Return what `cohort.json` says. No path and no time stands in it: equal inputs, equal bytes.
-
-    `named` are the individuals of each table beside the genotypes.
-    """
-    measured = set(named["expression"])
+    kinds = {"snp": 0, "mnp": 0, "indel": 0}
+    for found in variants.values():
+        ref, alt = found.ref.lengths, found.alt.lengths
+        kinds["indel"] += int((ref != alt).sum())
+        kinds["snp"] += int(((ref == 1) & (alt == 1)).sum())
+        kinds["mnp"] += int(((ref == alt) & (ref > 1)).sum())
     return {
-        "format_version": FORMAT_VERSION,
-        "sources": {
-            name: {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)}
-            for name, path in vars(sources).items()
-            if path is not None
-        },
-        "reference_contigs": sorted(variants),
-        "counts": {
-            "genes": len(genes),
-            "individuals": len(individuals),
-            "individuals_with_expression": len(measured & set(individuals)),
-            "columns": {contig: len(found.position) for contig, found in sorted(variants.items())},
-            "records": dict(sorted(counts.counts.items())),
-        },
-        "first": dict(sorted(counts.first.items())),
-        "absent": {
-            "from_variants": sorted(set().union(*named.values()) - set(individuals)),
-            **{f"from_{table}": sorted(set(individuals) - set(names)) for table, names in named.items()},
-        },
-        "files": {
-            str(file.relative_to(folder)): {"bytes": file.stat().st_size, "sha256": sha256(file)}
-            for file in sorted(folder.rglob("*"))
-            if file.is_file()
-        },
+        "genes": len(genes),
+        "individuals": len(individuals),
+        "individuals_with_expression": len(set(expression.individuals) & set(individuals)),
+        "columns": {contig: len(found.position) for contig, found in sorted(variants.items())},
+        "kinds": kinds,
+        "records": dict(sorted(counts.counts.items())),
+        "expression": dict(sorted(expression.counts.items())),
     }
+
+
+def _absent(expression: ExpressionTable, tables: _Tables, files: VariantFiles) -> dict[str, list[str]]:
+    """Return who is missing where."""
+    named = {"expression": expression.individuals, "individuals": tables.described}
+    if tables.covariates is not None:
+        named["covariates"] = tables.covariates[1]
+    here = set(files.individuals)
+    absent = {"from_variants": sorted(set().union(*named.values()) - here - set(files.partial))}
+    if files.partial:
+        absent["from_some_of_the_variant_files"] = list(files.partial)
+    return absent | {f"from_{table}": sorted(here - set(names)) for table, names in named.items()}

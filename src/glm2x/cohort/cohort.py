@@ -1,15 +1,14 @@
 """A cohort folder, opened for reading: genotypes, reference, genes, expression, covariates.
 
-Layout (format version 1)::
+Layout (format version 2)::
 
     cohort.json                  format version, sources with SHA-256, counts, checksums of the rest
-    genes.parquet                gene, contig, tss (0-based), strand
+    genes.parquet                gene, contig, tss (0-based), strand, reference_target, side
     individuals.parquet          individual[, population, family]
     expression.parquet           gene, then one float64 column an individual (null = not measured)
     covariates.parquet           covariate, then one float64 column an individual (where given)
-    variants/{contig}.parquet    position (0-based), ref, alt: the columns of the bits
-    variants/{contig}.npy        uint8 [2 * individuals, ceil(columns / 8)], memory-mapped
-    reference/{contig}.npy       uint8 codes of the contig, memory-mapped
+    variants/{contig}.*          the alleles and who carries them: see `glm2x.genome.variants_file`
+    reference/{contig}.npy       uint8 codes of the contig, memory-mapped (where there is a reference)
 """
 
 from __future__ import annotations
@@ -24,12 +23,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from glm2x.cohort.partition import GeneSide
 from glm2x.errors import DataError, UsageError
 from glm2x.files import digest, read_json, sha256
 from glm2x.genome.genes import Gene, index_of_names, unversioned, window_interval
-from glm2x.genome.variants import PhasedVariants
+from glm2x.genome.variants import Alleles, PhasedVariants
+from glm2x.genome.variants_file import map_array, open_variants_of, read_parquet
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,15 @@ class Dosages:
     distance
         int64 ``[variants]``, position - TSS in bp, on the forward strand.
     ref, alt
-        uint8 codes ``[variants]``.
+        The alleles, ``[variants]``, on the forward strand.
     dosage
-        float32 ``[individuals, variants]``: alternative bases over both haplotypes, 0, 1 or 2.
+        float32 ``[individuals, variants]``: alternative alleles over both haplotypes, 0, 1 or 2.
     """
 
     position: NDArray[np.int64]
     distance: NDArray[np.int64]
-    ref: NDArray[np.uint8]
-    alt: NDArray[np.uint8]
+    ref: Alleles
+    alt: Alleles
     dosage: NDArray[np.float32]
 
 
@@ -66,6 +67,11 @@ class Cohort:
         What `cohort.json` holds.
     genes, individuals
         In the order of the rows and columns of `expression`.
+    reference_target
+        float64 ``[genes]``: what the reference sequence has, on `expression_scale`, NaN where the
+        expression file does not say.
+    gene_sides
+        The side of each gene in the expression file's own split, None where it has none.
     people
         `individual` and, where given, `population` and `family`; rows as `individuals`.
     expression
@@ -83,11 +89,16 @@ class Cohort:
         expression: NDArray[np.float64],
         covariate_names: tuple[str, ...],
         covariates: NDArray[np.float64],
+        reference_target: NDArray[np.float64] | None = None,
+        gene_sides: tuple[GeneSide | None, ...] | None = None,
     ) -> None:
         self.folder = folder
         self.manifest = manifest
         self.genes = genes
         self.gene_ids = tuple(gene.gene for gene in genes)
+        nothing = np.full(len(genes), np.nan)
+        self.reference_target = nothing if reference_target is None else reference_target
+        self.gene_sides = gene_sides or (None,) * len(genes)
         self.people = people
         self.individuals: tuple[str, ...] = tuple(people["individual"])
         self.expression = expression
@@ -126,16 +137,26 @@ class Cohort:
                     wanted=f"{facts['bytes']:,} bytes",
                     do="build the cohort again",
                 )
-        table = _parquet(folder / "genes.parquet")
+        table = read_parquet(folder / "genes.parquet")
         genes = tuple(Gene(*row) for row in table.select("gene", "contig", "tss", "strand").iter_rows())
-        people = _parquet(folder / "individuals.parquet")
+        people = read_parquet(folder / "individuals.parquet")
         _, expression = _matrix(folder / "expression.parquet", len(people))
         names, covariates = (
             _matrix(folder / "covariates.parquet", len(people))
             if "covariates.parquet" in manifest["files"]
             else ((), np.zeros((0, len(people))))
         )
-        return cls(folder, manifest, genes, people, expression, names, covariates)
+        return cls(
+            folder,
+            manifest,
+            genes,
+            people,
+            expression,
+            names,
+            covariates,
+            reference_target=table["reference_target"].fill_null(np.nan).to_numpy(),
+            gene_sides=tuple(table["side"]),
+        )
 
     def verify(self) -> None:
         """Compare every file with its checksum.
@@ -181,11 +202,7 @@ class Cohort:
     def variants(self, contig: str) -> PhasedVariants:
         """Return the phased variants of a contig, the bits memory-mapped."""
         if contig not in self._variants:
-            table = _parquet(self.folder / "variants" / f"{contig}.parquet")
-            bits = _array(self.folder / "variants" / f"{contig}.npy", dimensions=2)
-            self._variants[contig] = PhasedVariants(
-                contig, table["position"].to_numpy(), table["ref"].to_numpy(), table["alt"].to_numpy(), bits
-            )
+            self._variants[contig] = open_variants_of(self.folder / "variants", contig, len(self.individuals))
         return self._variants[contig]
 
     def reference(self, contig: str) -> NDArray[np.uint8]:
@@ -203,23 +220,21 @@ class Cohort:
                 do="build it again with --reference FASTA",
             )
         if contig not in self._references:
-            path = self.folder / "reference" / f"{contig}.npy"
-            self._references[contig] = _array(path, dimensions=1)
+            self._references[contig] = map_array(self.folder / "reference" / f"{contig}.npy")
         return self._references[contig]
 
     def dosages(self, gene: str, window: int) -> Dosages:
-        """Return the variants of ``[tss - window/2, tss + window/2)``; columns of N are left out."""
+        """Return the variants whose position lies in ``[tss - window/2, tss + window/2)``."""
         place = self.gene(gene)
         variants = self.variants(place.contig)
         columns = variants.columns_between(*window_interval(place.tss, window))
-        known = variants.is_known(columns)
-        position = variants.position[columns][known]
+        position = variants.position[columns]
         return Dosages(
             position=position,
             distance=position - place.tss,
-            ref=variants.ref[columns][known],
-            alt=variants.alt[columns][known],
-            dosage=variants.dosage(columns)[:, known],
+            ref=variants.ref.between(columns),
+            alt=variants.alt.between(columns),
+            dosage=variants.dosage(columns),
         )
 
     @cached_property
@@ -279,40 +294,9 @@ def _manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _array(path: Path, dimensions: int) -> NDArray[np.uint8]:
-    """Map an array of the cohort into memory."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise DataError(
-            "an array of the cohort is damaged", where=str(path), got=str(error), do="build the cohort again"
-        ) from error
-    if array.dtype != np.uint8 or array.ndim != dimensions:
-        raise DataError(
-            "an array of the cohort is damaged",
-            where=str(path),
-            got=f"{array.dtype}, {array.ndim} dimensions",
-            wanted=f"uint8, {dimensions} dimensions",
-            do="build the cohort again",
-        )
-    return np.asarray(array)
-
-
-def _parquet(path: Path) -> pl.DataFrame:
-    try:
-        return pl.read_parquet(path, glob=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(
-            "a table of the cohort cannot be read",
-            where=str(path),
-            got=str(error),
-            do="build the cohort again",
-        ) from error
-
-
 def _matrix(path: Path, columns: int) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     """Read a table of a label column and one float64 column an individual; null is NaN."""
-    table = _parquet(path)
+    table = read_parquet(path)
     values = table.select(pl.all().exclude(table.columns[0]).cast(pl.Float64)).to_numpy()
     return tuple(table[table.columns[0]]), np.ascontiguousarray(values, dtype=np.float64).reshape(
         len(table), columns

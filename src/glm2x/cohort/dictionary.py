@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
+from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,20 +46,25 @@ class GeneHaplotypes:
 
     @cached_property
     def _unique(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """The different patterns of columns, bit-packed, and who has which; a reference needs neither."""
-        # two patterns are one sequence only where they are one pattern: a column's alternative base
-        # differs from the reference, and a haplotype carries one column of a position at most
-        packed = np.packbits(self._window.carried_by_all(), axis=1)
-        patterns, inverse = np.unique(packed, axis=0, return_inverse=True)
+        """One pattern of each sequence, bit-packed, and who has which; a reference needs neither."""
+        patterns, inverse = np.unique(self._window.patterns(), axis=0, return_inverse=True)
+        inverse = inverse.reshape(-1)
+        if not self._window.one_pattern_one_sequence:
+            keys = np.asarray([blake2b(self._apply(pattern).data).hexdigest() for pattern in patterns])
+            _, first, same = np.unique(keys, return_index=True, return_inverse=True)
+            patterns, inverse = patterns[first], same[inverse]
         return patterns, inverse.reshape(-1, 2).astype(np.int64)
+
+    def _apply(self, packed: NDArray[np.uint8], out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+        pattern = np.unpackbits(packed, count=self._window.width).view(np.bool_)
+        return self._window.apply(pattern, out)
 
     def codes(self, rows: Sequence[int] | NDArray[np.integer] | None = None) -> NDArray[np.uint8]:
         """Return the sequences of some unique haplotypes (default: all), uint8 ``[rows, window]``."""
         packed = self._unique[0] if rows is None else self._unique[0][np.asarray(rows, dtype=np.intp)]
-        patterns = np.unpackbits(packed, axis=1, count=len(self._window.offset)).view(np.bool_)
-        out = np.empty((len(patterns), self.window), dtype=np.uint8)
-        for pattern, row in zip(patterns, out, strict=True):
-            self._window.apply(pattern, row)
+        out = np.empty((len(packed), self.window), dtype=np.uint8)
+        for pattern, row in zip(packed, out, strict=True):
+            self._apply(pattern, row)
         return out
 
 

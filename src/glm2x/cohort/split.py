@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from glm2x.cohort.cohort import Cohort
+from glm2x.cohort.partition import GeneSide
 from glm2x.errors import DataError, UsageError
 from glm2x.files import digest, read_json, write_json
 from glm2x.genome.genes import index_of_names, unversioned
@@ -15,7 +16,8 @@ from glm2x.genome.genes import index_of_names, unversioned
 FORMAT_VERSION = 1
 
 IndividualSide = Literal["train", "validation", "test"]
-GeneSide = Literal["seen", "unseen"]
+
+_LATER = ("relatives", "draw", "base_digest")  # keys that are left out where null: older splits have none
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,11 @@ class Split:
         Genes that are neither seen nor unseen, and why (their window overlaps one of the other side).
     preset, seed, cohort_digest, window
         How the split was made. `window` (bp) is the one for which gene sets do not overlap.
+    relatives
+        What was done about relatives, in a sentence; None where nothing was.
+    draw, base_digest
+        Of a few-shot split: which draw of training people it is, and the digest of the split that
+        they were drawn from. Test people and genes are that one's.
     """
 
     train: tuple[str, ...]
@@ -50,6 +57,9 @@ class Split:
     window: int
     reference_excluded: tuple[str, ...] = ()
     excluded_genes: dict[str, str] = field(default_factory=dict)
+    relatives: str | None = None
+    draw: int | None = None
+    base_digest: str | None = None
 
     def __post_init__(self) -> None:
         people = {"train": self.train, "validation": self.validation, "test": self.test}
@@ -72,7 +82,12 @@ class Split:
     @cached_property
     def digest(self) -> str:
         """The SHA-256 of the split's content."""
-        return digest(asdict(self))
+        return digest(self._content())
+
+    @property
+    def family(self) -> str:
+        """The digest of the base: what splits with the same test people and genes share."""
+        return self.base_digest or self.digest
 
     def individual_split(self, individual: str) -> IndividualSide | None:
         """Return the side of an individual; None for somebody who is on none."""
@@ -84,9 +99,8 @@ class Split:
 
     def save(self, path: Path | str, *, force: bool = False) -> None:
         """Write the split with its digest as JSON; `UsageError` for a file that is there, without `force`."""
-        write_json(
-            path, {"format_version": FORMAT_VERSION, "digest": self.digest, **asdict(self)}, force=force
-        )
+        content = {"format_version": FORMAT_VERSION, "digest": self.digest, **self._content()}
+        write_json(path, content, force=force)
 
     @classmethod
     def load(cls, path: Path | str) -> Split:
@@ -122,6 +136,9 @@ class Split:
                 do="make a new split, so that results name the people they were made with",
             )
         return split
+
+    def _content(self) -> dict[str, Any]:
+        return {k: v for k, v in asdict(self).items() if v is not None or k not in _LATER}
 
     @cached_property
     def _individuals(self) -> dict[str, IndividualSide]:

@@ -28,7 +28,8 @@ class Target:
     values
         float64 ``[genes, individuals]``, NaN where not measured.
     reference
-        float64 ``[genes]``: the target of the reference sequence, the mean over training people.
+        float64 ``[genes]``: the target of the reference sequence. The cohort's own where it has one (it
+        is logged already, and residuals are on the same scale), else the mean over training people.
     transductive
         What was computed with test people's expression, in words; empty where nothing was.
     """
@@ -56,7 +57,8 @@ def make_target(
     Raises
     ------
     DataError
-        A raw value is negative, a gene has no training person, or covariates are missing.
+        A raw value is negative, a gene has no training person (and is not one of reference alone), or
+        covariates are missing.
     UsageError
         Fewer than three training people a covariate (their residuals say nothing).
     """
@@ -64,7 +66,7 @@ def make_target(
     train = cohort.individual_index(split.train)
     means = _training_means(logged, train, cohort)
     if mode == "log":
-        return Target(mode, logged, means)
+        return Target(mode, logged, _reference(means, cohort))
     names, covariates = _kept(cohort, covariates_keep, np.asarray(np.isfinite(logged).any(axis=0)))
     if len(train) < 3 * len(names):
         raise UsageError(
@@ -85,7 +87,8 @@ def make_target(
     ]
     if mode == "residual-all":
         transductive.insert(0, "coefficients of covariates fitted on everyone")
-    return Target(mode, residuals, _training_means(residuals, train, cohort), tuple(transductive))
+    reference = _reference(_training_means(residuals, train, cohort), cohort)
+    return Target(mode, residuals, reference, tuple(transductive))
 
 
 def log_expression(cohort: Cohort) -> NDArray[np.float64]:
@@ -114,14 +117,24 @@ def log_expression(cohort: Cohort) -> NDArray[np.float64]:
 def _training_means(
     values: NDArray[np.float64], train: NDArray[np.int64], cohort: Cohort
 ) -> NDArray[np.float64]:
+    """Return the mean over training people; NaN for genes of nobody that have a reference target."""
     measured = np.isfinite(values[:, train]).any(axis=1)
-    if not measured.all():
+    reference_only = np.isfinite(cohort.reference_target) & ~np.isfinite(values).any(axis=1)
+    lacking = ~(measured | reference_only)
+    if lacking.any():
         raise DataError(
-            f"{int((~measured).sum())} genes are measured in no training person",
-            where=f"first: {cohort.gene_ids[int(measured.argmin())]} of {cohort.folder}",
+            f"{int(lacking.sum())} genes are measured in no training person",
+            where=f"first: {cohort.gene_ids[int(lacking.argmax())]} of {cohort.folder}",
             do="leave these genes out, or split the people otherwise",
         )
-    return np.asarray(np.nanmean(values[:, train], axis=1))
+    means = np.full(len(values), np.nan)
+    means[measured] = np.nanmean(values[measured][:, train], axis=1)
+    return means
+
+
+def _reference(means: NDArray[np.float64], cohort: Cohort) -> NDArray[np.float64]:
+    """Return the cohort's own targets of the reference sequence, and the means where it has none."""
+    return np.where(np.isfinite(cohort.reference_target), cohort.reference_target, means)
 
 
 def _kept(

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
 
 from glm2x.console import say
+
+_PLURAL = {"snp": "SNPs", "mnp": "MNPs", "indel": "indels"}
 
 
 def build(
     *,
-    variants: Path,
+    variants: Annotated[tuple[Path, ...], Parameter(consume_multiple=True)],
     expression: Path,
-    reference: Path,
     out: Path,
+    reference: Path | None = None,
+    genes: Path | None = None,
     individuals: Path | None = None,
     covariates: Path | None = None,
-    expression_scale: Literal["rpkm", "tpm", "log2", "normalised"] = "rpkm",
+    expression_scale: Literal["rpkm", "tpm", "log2", "normalised"] | None = None,
+    variant_kind: Literal["snp", "all"] = "snp",
     unphased: Literal["mask", "error"] = "mask",
+    contigs: str = "",
+    without_variants: str = "",
     force: bool = False,
 ) -> None:
     """Build a cohort folder.
@@ -25,30 +33,55 @@ def build(
     Parameters
     ----------
     variants
-        Phased genotypes: VCF, VCF.gz or BCF, sorted.
+        Phased genotypes: VCF, VCF.gz or BCF, sorted; one file, several, or a name with {chrom}.
     expression
-        Phenotype BED (FastQTL, QTLtools, tensorQTL) with a strand column.
-    reference
-        FASTA that the genotypes were called against, plain or bgzipped.
+        Phenotype BED (FastQTL, QTLtools, tensorQTL), a matrix of genes and individuals, or the published
+        partition CSV; plain or gzipped.
     out
         The folder to write.
+    reference
+        FASTA that the genotypes were called against, plain or compressed. Without it the cohort serves
+        splits, baselines and evaluation.
+    genes
+        GTF, GFF3 or table of TSSs: where the genes of a matrix are, or their strand where a BED lacks it.
     individuals
         Table with the columns individual, and population or family.
     covariates
         Covariates as rows, individuals as columns.
     expression_scale
-        What the expression values are; rpkm and tpm become log2(x + 1).
+        What the expression values are (default: what the format says, else rpkm); rpkm and tpm become
+        log2(x + 1).
+    variant_kind
+        snp, or all for insertions, deletions and MNPs too.
     unphased
         What an unphased heterozygote becomes: N (mask) or an error.
+    contigs
+        Take the genes of these contigs only, as 1,2,22.
+    without_variants
+        Contigs whose genes are wanted although no file has variants of them, as Y,MT.
     force
         Replace what is there.
     """
-    from glm2x.cohort.build import CohortSources, build_cohort
+    from glm2x.cohort.build import build_cohort
+    from glm2x.cohort.sources import CohortSources
 
-    sources = CohortSources(variants, expression, reference, individuals, covariates)
-    manifest = build_cohort(sources, out, expression_scale=expression_scale, unphased=unphased, force=force)
+    sources = CohortSources(variants, expression, reference, individuals, covariates, genes)
+    manifest = build_cohort(
+        sources,
+        out,
+        expression_scale=expression_scale,
+        variant_kind=variant_kind,
+        unphased=unphased,
+        contigs=_names(contigs) or None,
+        without_variants=_names(without_variants),
+        force=force,
+    )
     _describe(manifest)
     say(f"written to {out}")
+
+
+def _names(listed: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in listed.split(",") if name.strip())
 
 
 def check(cohort: Path, /) -> None:
@@ -70,12 +103,18 @@ def check(cohort: Path, /) -> None:
 def _describe(manifest: dict[str, Any]) -> None:
     """Say what a cohort holds, what was counted and skipped, and who is missing where."""
     counts = manifest["counts"]
+    kinds = [
+        f"{count:,} {kind.upper() if kind != 'indel' else kind}s"
+        for kind, count in counts["kinds"].items()
+        if count
+    ]
+    sequence = "" if manifest["reference_contigs"] else "; no reference: no sequences"
     say(
         f"cohort: {counts['genes']} genes, {counts['individuals']} individuals "
         f"({counts['individuals_with_expression']} with expression), "
-        f"{sum(counts['columns'].values()):,} SNPs"
+        f"{', '.join(kinds) or 'no variants'}{sequence}"
     )
-    for fate, count in counts["records"].items():
+    for fate, count in {**counts["expression"], **counts["records"]}.items():
         if fate != "applied":
             say(f"  {fate.replace('_', ' ')}: {count:,} (first: {manifest['first'][fate]})")
     for side, names in manifest["absent"].items():

@@ -48,7 +48,7 @@ def demo(*, out: Path = Path("demo-out"), seed: int = 0, force: bool = False) ->
 
     say("1/6 glm2x cohort build: personal haplotypes of 358 people around 26 genes")
     build(
-        variants=data / "genotypes.vcf.gz",
+        variants=(data / "genotypes.vcf.gz",),
         expression=data / "expression.bed.gz",
         reference=data / "reference.fa.gz",
         individuals=data / "individuals.tsv",

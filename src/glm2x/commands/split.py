@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from glm2x.console import say
+
+if TYPE_CHECKING:
+    from glm2x.cohort.split import Split
 
 
 def split(
@@ -16,10 +20,17 @@ def split(
     train: Path | None = None,
     test: Path | None = None,
     validation: Path | None = None,
-    train_count: int | None = None,
-    validation_count: int = 0,
+    train_count: str | None = None,
+    validation_count: int | None = None,
+    train_share: float | None = None,
+    validation_share: float | None = None,
+    population: str | None = None,
+    draw: int | None = None,
+    draws: int | None = None,
+    relatives: Literal["together", "ignore"] = "together",
     genes: Path | None = None,
     unseen_share: float = 0.0,
+    unseen_contigs: str | None = None,
     reference_validation_share: float = 0.15,
     window: int = 64_000,
     seed: int = 0,
@@ -27,18 +38,24 @@ def split(
 ) -> None:
     """Freeze a split of people and genes in one file.
 
-    Give a preset (s250, published-50-100), or lists of people (--train, --test), or a number of random
-    training people (--train-count).
+    Give a preset, or lists of people (--train, --test), or a number of random people to learn from
+    (--train-count).
 
     Parameters
     ----------
     cohort
         A cohort folder.
     out
-        The JSON file to write.
+        The JSON file to write. few-shot: a folder for few-shot-n10-draw0.json and so on, or a .json
+        for a single draw.
     preset
-        s250: 250 random people to train on, the last 40 of them to choose epochs with.
+        s250: 250 random people to learn from, the last 40 of them to choose epochs with.
         published-50-100: the published lists, as far as the cohort has them.
+        fraction: a random --train-share of each population to learn from.
+        few-shot: as fraction, then --train-count of those people only, drawn --draws times. Test
+        people and genes are the same for all: predictions of several draws are evaluated together.
+        leave-one-population-out: --population to test on, everybody else to learn from.
+        full: everybody to learn from, nobody to test on: for a model that another cohort tests.
     train
         List of individuals to train on, one a line.
     test
@@ -46,66 +63,153 @@ def split(
     validation
         List of individuals to choose epochs with.
     train_count
-        So many random people to train on, validation people included; the rest are tested.
+        So many random people to learn from, those who choose epochs included; the rest are tested.
+        few-shot: several by commas, and all, such as 10,20,50,100,all.
     validation_count
-        How many of those choose epochs.
+        How many of those choose epochs (without a preset).
+    train_share
+        Share of the people to learn from, of fraction and few-shot (default: 0.8).
+    validation_share
+        Share of the people who are learnt from that choose epochs, of fraction, few-shot,
+        leave-one-population-out and full (default: 0).
+    population
+        Whom leave-one-population-out tests.
+    draw
+        Only this draw of few-shot (from 0).
+    draws
+        How many draws of few-shot (default: 5).
+    relatives
+        together: relatives stay on one side, by the families of the table of people, else by
+        genotypes (from 20,000 variants). ignore: everybody is drawn alone. Lists are taken as they are.
     genes
         The genes to take, one a line (default: all).
     unseen_share
         Share of the genes held out as one block with a gap of a window.
+    unseen_contigs
+        Instead: contigs whose genes are held out, by commas, such as 8,9.
     reference_validation_share
         Share of the seen genes on which reference phases choose their epoch, likewise a block.
     window
         The longest window that will be used, bp.
     seed
-        Of random people and blocks.
+        Of random people and blocks (s250 is always that of seed 0).
     force
         Replace what is there.
     """
-    from glm2x.cohort import presets
+    from glm2x.cohort import few_shot, gene_sets, people, presets
     from glm2x.cohort.cohort import Cohort
     from glm2x.errors import UsageError
-    from glm2x.files import read_list
+    from glm2x.files import read_list, refuse_existing
 
-    opened = Cohort.open(cohort)
-    chosen = read_list(genes) if genes else None
-    warnings: tuple[str, ...] = ()
-    given = [preset is not None, train is not None or test is not None, train_count is not None]
-    if sum(given) != 1:
+    few = preset == "few-shot"
+    ways = [preset is not None, train is not None or test is not None, train_count is not None and not few]
+    if sum(ways) != 1:
         raise UsageError(
             "a split takes one of --preset, --train with --test, and --train-count",
-            got=f"{sum(given)} of them",
+            got=f"{sum(ways)} of them",
         )
-    if train_count is None and validation_count:
-        raise UsageError("--validation-count goes with --train-count", do="give --validation FILE with lists")
-    if train is None and validation is not None:
-        raise UsageError("--validation goes with --train and --test")
+    _refuse_misplaced(
+        {
+            "--draw": (draw, few, "--preset few-shot"),
+            "--draws": (draws, few and draw is None, "--preset few-shot without --draw"),
+            "--validation-count": (validation_count, ways[2], "--train-count and no preset"),
+            "--validation": (validation, ways[1], "--train and --test"),
+            "--train-share": (train_share, ways[0], "a preset"),
+            "--validation-share": (validation_share, ways[0], "a preset"),
+            "--population": (population, ways[0], "--preset leave-one-population-out"),
+        }
+    )
+    counts = few_shot.parse_counts(train_count) if train_count is not None else ()
+    if few and not counts:
+        raise UsageError("few-shot needs --train-count", wanted="such as --train-count 10,20,50,100,all")
+    if draws is not None and draws < 1:
+        raise UsageError("--draws is a number of draws", got=str(draws), wanted="1 or more")
+    opened = Cohort.open(cohort)
+    chosen = read_list(genes) if genes else None
     if preset is not None:
-        people = presets.preset_people(opened, preset)
-    elif train_count is not None:
-        people = presets.random_people(opened, train=train_count, validation=validation_count, seed=seed)
+        who = presets.preset_people(
+            opened,
+            preset,
+            train_share=train_share,
+            validation_share=validation_share,
+            population=population,
+            seed=seed,
+            relatives=relatives,
+        )
     elif train is not None and test is not None:
-        people = presets.listed_people(opened, train, test, validation)
-    else:
+        who = people.listed_people(opened, train, test, validation)
+    elif ways[1]:
         raise UsageError("lists of people come together", wanted="--train FILE --test FILE")
-    if preset == "published-50-100" and chosen is None:
-        chosen, warnings = presets.published_genes(opened)
+    elif len(counts) > 1 or counts[0] is None:
+        raise UsageError(
+            "without a preset, --train-count is one number", got=str(train_count), do="add --preset few-shot"
+        )
+    else:
+        who = people.random_people(
+            opened, train=counts[0], validation=validation_count or 0, seed=seed, relatives=relatives
+        )
+    warnings, sides = who.warnings, None
+    if preset == "published-50-100":
+        if chosen is None:
+            chosen, more = gene_sets.published_genes(opened)
+            warnings += more
+        if any(opened.gene_sides):
+            sides = dict(zip(opened.gene_ids, opened.gene_sides, strict=True))
     made = presets.make_split(
         opened,
-        people,
+        who,
         window=window,
         genes=chosen,
         unseen_share=unseen_share,
+        unseen_contigs=[name.strip() for name in unseen_contigs.split(",")] if unseen_contigs else (),
+        published_sides=sides,
         reference_validation_share=reference_validation_share,
         seed=seed,
     )
-    made.save(out, force=force)
-    for warning in (*people.warnings, *warnings):
+    near = gene_sets.overlapping(map(opened.gene, made.unseen), map(opened.gene, made.seen), window)
+    if near:
+        warnings += (
+            f"{len(near)} of {len(made.unseen)} unseen genes have a {window:,} bp window that overlaps a "
+            "seen gene's, as published: evaluate fails its check windows_overlap",
+        )
+    files = {out: made}
+    if few:
+        which = range(draws or few_shot.DRAWS) if draw is None else [draw]
+        files = few_shot.few_shot_files(few_shot.few_shot_splits(made, counts, which), out)
+    for path in files:
+        refuse_existing(path, force=force)  # of many, all or none
+    for path, one in files.items():
+        one.save(path, force=force)
+    for warning in (*warnings, *([made.relatives] if made.relatives else [])):
         say(f"  note: {warning}")
+    _say_what(made, files)
+
+
+def _refuse_misplaced(options: dict[str, tuple[object, bool, str]]) -> None:
+    """Refuse an option that is given where it means nothing: value, whether it may be given, with what."""
+    from glm2x.errors import UsageError
+
+    for name, (value, allowed, company) in options.items():
+        if value is not None and not allowed:
+            raise UsageError(f"{name} goes with {company}")
+
+
+def _say_what(made: Split, files: dict[Path, Split]) -> None:
+    """Say who is where: of a few-shot split in the base, and how many files were drawn from it."""
+    drawn = any(one.draw is not None for one in files.values())
     say(
-        f"split: {len(made.train)} training, {len(made.validation)} validation, "
-        f"{len(made.test)} test people; "
+        f"{'drawn from' if drawn else 'split'}: {len(made.train)} training, "
+        f"{len(made.validation)} validation, {len(made.test)} test people; "
         f"{len(made.seen)} seen genes ({len(made.reference_validation)} validate reference phases), "
         f"{len(made.unseen)} unseen, {len(made.excluded_genes)} in the gap"
     )
-    say(f"written to {out} (digest {made.digest[:12]})")
+    if drawn:
+        sizes = sorted({(len(one.train), len(one.validation)) for one in files.values()})
+        learnt = ", ".join(f"{train} + {validation}" for train, validation in sizes)
+        say(f"training + validation people of the files: {learnt}")
+    if len(files) == 1:
+        path, one = next(iter(files.items()))
+        say(f"written to {path} (digest {one.digest[:12]})")
+    else:
+        folder = next(iter(files)).parent
+        say(f"{len(files)} splits of one base (digest {made.digest[:12]}) written to {folder}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,14 +98,15 @@ def evaluate(
     cohort
         Adds populations, families, positions of genes and the checks that need them.
     split
-        Adds sides and the checks that need them.
+        Adds sides and the checks that need them. Of draws of one base, any, or the base itself: its
+        checks are of its own people, and those of the base hold for all.
     draws, permutations, seed
         Of the bootstrap and of the control with permuted people.
 
     Raises
     ------
     UsageError
-        `out` exists, or the split is not the one that the predictions were made with.
+        `out` exists, or the split is not the one that the predictions were made with, nor of its base.
     DataError
         No prediction of a training or test individual has a measurement.
     """
@@ -145,26 +146,29 @@ def evaluate(
 
 
 def _with_sides(predictions: Predictions, split: Split | None) -> Predictions:
-    """Fill in the sides that the table does not say, and refuse another split than the table's."""
+    """Fill in the sides that the table does not say, and refuse a split that is not of the table's base.
+
+    In the rows of a draw only test people are filled in: whom it learnt from, another draw does not say.
+    """
     if split is None:
         return predictions
-    said = predictions.metadata.split_digest
-    if said is not None and said != split.digest:
+    said = predictions.metadata.family
+    if said is not None and said != split.family:
         raise UsageError(
             "the predictions were made with another split",
-            got=f"split {said[:12]} in the predictions, {split.digest[:12]} given",
-            do="give the split they were made with, or none",
+            got=f"split {said[:12]} in the predictions, {split.family[:12]} given",
+            wanted="the split they were made with, or another draw of the same base",
+            do="give that one, or none",
         )
     genes = {gene: split.gene_split(gene) for gene in predictions.frame["gene"].unique()}
     people = {name: split.individual_split(name) for name in predictions.frame["individual"].unique()}
+    gene = pl.col("gene").replace_strict(genes, return_dtype=pl.String)
+    person = pl.col("individual").replace_strict(people, return_dtype=pl.String)
     frame = predictions.frame.with_columns(
-        pl.coalesce(side, pl.col(of).replace_strict(sides, return_dtype=pl.String)).alias(side)
-        for side, of, sides in (
-            ("gene_split", "gene", genes),
-            ("individual_split", "individual", people),
-        )
+        pl.coalesce("gene_split", gene),
+        pl.coalesce("individual_split", pl.when(pl.col("draw").is_null() | (person == "test")).then(person)),
     )
-    return Predictions(frame, predictions.metadata, predictions.sources, predictions.ignored_columns)
+    return replace(predictions, frame=frame)
 
 
 def _evaluate_cell(

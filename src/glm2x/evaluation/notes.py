@@ -9,8 +9,8 @@ from typing import Any
 import polars as pl
 
 from glm2x.cohort.cohort import Cohort
+from glm2x.cohort.relatives import MIN_VARIANTS
 from glm2x.cohort.split import Split
-from glm2x.evaluation.relatives import MIN_VARIANTS
 from glm2x.evaluation.tables import MAIN_CELL, Cell
 from glm2x.evaluation.uncertainty import Draws
 from glm2x.predictions import Predictions
@@ -111,8 +111,7 @@ def _cell_notes(cell: Cell, draws: Draws, comparisons: Sequence[dict[str, Any]])
 
 def _cohort_notes(cohort: Cohort) -> list[str]:
     contigs = sorted({gene.contig for gene in cohort.genes})
-    known = [cohort.variants(contig).is_known(slice(None)) for contig in contigs]
-    variants = sum(int(mask.sum()) for mask in known)
+    variants = sum(len(cohort.variants(contig).position) for contig in contigs)
     notes = []
     if variants < MIN_VARIANTS:
         notes.append(f"{variants:,} variants: relatedness is judged from >= {MIN_VARIANTS:,} only.")

@@ -22,13 +22,17 @@ _TRANSDUCTIVE = "transductive: "
 
 
 def observed_between_rows(frame: pl.DataFrame) -> Check:
-    """Find measurements that differ between models: their people are in another order, or their target is."""
+    """Find measurements that differ between models: their people are in another order, or their target is.
+
+    The residuals of a draw are those of its own people: they are compared within a draw and number of people.
+    """
     name = "observed_between_models"
     spread = pl.col("observed").max() - pl.col("observed").min()
     allowed = ROUNDING * (1 + pl.col("observed").abs().max())
+    people = pl.when(pl.col("draw").is_not_null()).then("train_individuals").alias("people")
     pairs = (
         frame.filter(pl.col("observed").is_not_null())
-        .group_by("gene", "individual", "draw")
+        .group_by("gene", "individual", "draw", people)
         .agg(spread.alias("spread"), allowed.alias("allowed"))
         .sort("gene", "individual")
     )

@@ -16,14 +16,16 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any
 
 from glm2x.errors import DataError
 from glm2x.files import write_aside
+from glm2x.genome.consensus_file import append
 from glm2x.genome.consensus_plan import FILES_AT_ONCE, ConsensusPlan, allele_file
 from glm2x.genome.consensus_records import Carriers, CarrierWriter, ContigRecords, NarrowRecordError
-from glm2x.genome.consensus_text import ContigText
+from glm2x.genome.consensus_text import ContigText, text_size
 from glm2x.genome.reference import Reference
 from glm2x.genome.vcf_file import VariantCounts, open_variants, read_records, row_order, unsorted
 
@@ -69,7 +71,7 @@ def write_consensus(
     if not plan.missing:
         return counts
     out.mkdir(parents=True, exist_ok=True)
-    texts = _Texts(reference)
+    texts = _Texts(reference, plan)
     with tempfile.TemporaryFile(dir=out) as spill:
         carriers = _read(plan, texts, spill, counts, progress)
         with progress("writing", len(plan.missing) * len(plan.contigs)) as bar:
@@ -82,14 +84,16 @@ def write_consensus(
 class _Texts:
     """The text of one contig at a time; the one last used is kept."""
 
-    def __init__(self, reference: Reference) -> None:
+    def __init__(self, reference: Reference, plan: ConsensusPlan) -> None:
         self._reference = reference
         self._kept: ContigText | None = None
+        sizes = [text_size(contig, reference.lengths[contig]) for contig in plan.contigs]
+        self._place = dict(zip(plan.contigs, accumulate(sizes, initial=0), strict=False))
 
     def of(self, contig: str) -> ContigText:
         if self._kept is None or self._kept.contig != contig:
             self._kept = None  # two long contigs need not be in memory together
-            self._kept = ContigText(self._reference, contig)
+            self._kept = ContigText(self._reference, contig, self._place[contig])
         return self._kept
 
 
@@ -200,7 +204,8 @@ def _write_batch(
             # what is there is among the missing only where it is to be replaced
             aside = stack.enter_context(write_aside(allele_file(out, individual, haplotype), force=True))
             files.append(stack.enter_context(aside.open("wb", buffering=0)))
-        # the disk takes each file while the next is made; write_aside then finds nothing left to flush
+        # the disk takes what the page cache has of a file while the next is made; write_aside then finds
+        # nothing left to flush
         flusher = stack.enter_context(ThreadPoolExecutor(max_workers=1))
         flushed: list[Future[None]] = []
         place = {individual: i for i, individual in enumerate(_people(plan))}
@@ -232,6 +237,4 @@ def _haplotypes(text: ContigText, carriers: Carriers | None, rows: Sequence[int]
 
 
 def _write_all(file: IO[bytes], text: ContigText) -> None:
-    view = text.bytes.data
-    while len(view):  # a single call writes 2 GB at most
-        view = view[file.write(view) :]
+    append(file, text.bytes)

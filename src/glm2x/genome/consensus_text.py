@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pysam
-from numpy.typing import NDArray
 
 from glm2x.errors import DataError
+from glm2x.genome.consensus_file import aligned_bytes
 from glm2x.genome.reference import Reference
 
 LINE = 60
@@ -27,6 +27,8 @@ class ContigText:
         The genome.
     contig
         Its name there.
+    place
+        Where in a file the record will begin, in bytes: see `aligned_bytes`.
 
     Attributes
     ----------
@@ -41,12 +43,12 @@ class ContigText:
         The FASTA ends before the contig does.
     """
 
-    def __init__(self, reference: Reference, contig: str) -> None:
+    def __init__(self, reference: Reference, contig: str, place: int = 0) -> None:
         self.contig = contig
         self.length = reference.lengths[contig]
         header = f">{contig}\n".encode()
         self._start = len(header)
-        self.bytes: NDArray[np.uint8] = np.empty(text_size(contig, self.length), dtype=np.uint8)
+        self.bytes = aligned_bytes(text_size(contig, self.length), place)
         self.bytes[: self._start] = np.frombuffer(header, dtype=np.uint8)
         with pysam.FastaFile(str(reference.path)) as fasta:
             for start in range(0, self.length, _CHUNK):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 
 from glm2x.errors import DataError
 from glm2x.files import require_file
+from glm2x.genome.bgzf import refuse_truncated
+from glm2x.genome.genes import contig_key
+from glm2x.genome.htslib import complaint, standard_error_aside
 
-BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+PLACE = "{chrom}"  # in the name of a variant file, where a contig's name stands
 
 
 @dataclass
@@ -51,33 +54,80 @@ def contigs_of(path: Path | str) -> tuple[str, ...]:
     return named or tuple(dict.fromkeys(record.CHROM for record in read_records(reader, Path(path))))
 
 
+def expand_variants(given: Sequence[Path], contigs: Iterable[str]) -> list[Path]:
+    """Return the files, each once, that names with or without ``{chrom}`` mean.
+
+    Parameters
+    ----------
+    given
+        As the user wrote them.
+    contigs
+        The contigs that are wanted; a file's name may have each with or without ``chr``.
+
+    Raises
+    ------
+    DataError
+        A file does not exist, or none of a pattern.
+    """
+    contigs = list(contigs)
+    files: list[Path] = []
+    for path in given:
+        if PLACE not in str(path):
+            files.append(require_file(path, kind="variant file"))
+            continue
+        names = dict.fromkeys(
+            form for name in contigs for form in (name, contig_key(name), f"chr{contig_key(name)}")
+        )
+        paths = [Path(str(path).replace(PLACE, name)) for name in names]
+        found = [candidate for candidate in paths if candidate.is_file()]
+        if not found:
+            others = f" and {len(paths) - 1} others" if len(paths) > 1 else ""
+            raise DataError(
+                "no variant file has a name of this pattern",
+                where=str(path),
+                got=f"nothing at {paths[0]}{others}" if paths else "no contig to look for",
+                wanted=f"a file a contig, with the contig's name in the place of {PLACE}",
+                do="check --variants",
+            )
+        files.extend(found)
+    return list(dict.fromkeys(files))
+
+
 def open_variants(path: Path, individuals: Sequence[str] | None) -> Any:
     """Open a variant file, with only some individuals where they are given (none: the records alone)."""
     require_file(path, kind="variant file")
-    _refuse_truncated(path)
-    try:
-        with warnings.catch_warnings():  # somebody who is not in the file is named by `row_order`
-            warnings.filterwarnings("ignore", "not all requested samples found")
+    refuse_truncated(path, kind="variant file")
+    with standard_error_aside(), warnings.catch_warnings():
+        # somebody who is not in the file is named by `row_order`
+        warnings.filterwarnings("ignore", "not all requested samples found")
+        try:
             return VCF(str(path), samples=None if individuals is None else list(individuals), lazy=True)
-    except Exception as error:  # cyvcf2 raises bare Exception for a header it cannot read
-        raise DataError(
-            "the variant file cannot be opened",
-            where=str(path),
-            got=str(error),
-            wanted="a VCF, VCF.gz or BCF",
-        ) from error
+        except Exception as error:  # cyvcf2 raises bare Exception for a header it cannot read
+            raise DataError(
+                "the variant file cannot be opened",
+                where=str(path),
+                got=complaint() or str(error),
+                wanted="a VCF, VCF.gz or BCF",
+            ) from error
 
 
-def read_records(reader: Any, path: Path) -> Iterator[Any]:
-    """Yield every record; htslib's own failures become one message."""
-    try:
-        yield from reader
-    except DataError:
-        raise
-    except Exception as error:  # cyvcf2 raises bare Exception for a damaged record
-        raise DataError(
-            "the variant file is damaged", where=str(path), got=str(error), do="copy or download it again"
-        ) from error
+def read_records(reader: Any, path: Path) -> Generator[Any]:
+    """Yield every record; htslib's own failures become one message.
+
+    Until it is closed or at its end, what htslib says itself is kept from the terminal.
+    """
+    with standard_error_aside():
+        try:
+            yield from reader
+        except DataError:
+            raise
+        except Exception as error:  # cyvcf2 raises bare Exception for a damaged record
+            raise DataError(
+                "the variant file is damaged",
+                where=str(path),
+                got=complaint() or str(error),
+                do="copy or download it again",
+            ) from error
 
 
 def row_order(samples: list[str], individuals: Sequence[str], path: Path) -> NDArray[np.intp]:
@@ -109,19 +159,3 @@ def unsorted(path: Path, record: Any, got: str) -> DataError:
         wanted="ascending positions within each contig",
         do=f"bcftools sort {path.name}",
     )
-
-
-def _refuse_truncated(path: Path) -> None:
-    """Raise when a BGZF file lacks its closing block, as one cut short in a download does."""
-    with path.open("rb") as handle:
-        if handle.read(2) != b"\x1f\x8b":
-            return
-        handle.seek(max(path.stat().st_size - len(BGZF_END), 0))
-        if handle.read() != BGZF_END:
-            raise DataError(
-                "the variant file is truncated (or compressed with plain gzip): it has no BGZF end block",
-                where=str(path),
-                got=f"{path.stat().st_size:,} bytes",
-                wanted="a whole bgzipped file",
-                do="copy or download it again; gunzip and bgzip it where it is plain gzip",
-            )

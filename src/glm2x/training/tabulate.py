@@ -49,7 +49,8 @@ def predictions_of(
     """
     checkpoint = load_checkpoint(folder)
     config, metadata = checkpoint.config, checkpoint.metadata
-    sides = split or Split.load(checkpoint.split)
+    learnt = Split.load(checkpoint.split)
+    sides = split or learnt
     Touched.by(checkpoint).require_apart(
         sides,
         what="the model",
@@ -72,6 +73,7 @@ def predictions_of(
         individual_split=sides.individual_split,
         seed=config.training.seed,
         train_individuals=metadata.train_individuals,
+        draw=learnt.draw,
     )
     return Predictions(
         frame,
@@ -81,6 +83,7 @@ def predictions_of(
             cohort_digest=cohort.digest,
             split_digest=sides.digest,
             glm2x_version=__version__,
+            split_family=sides.family,
         ),
     )
 
