@@ -22,7 +22,7 @@ app = App(
     name="glm2x",
     help="Predict a person's gene expression from that person's two haplotypes, and compare models that do.",
     version=__version__,
-    help_format="plaintext",
+    help_format="markdown",
     default_parameter=Parameter(negative=""),  # --force has no --no-force
     exit_on_error=False,
     print_error=False,

@@ -35,8 +35,15 @@ class Glm2xError(Exception):
 
     def __str__(self) -> str:
         parts = {"where": self.where, "got": self.got, "wanted": self.wanted, "do": self.do}
-        lines = [f"  {label + ':':<8}{text}" for label, text in parts.items() if text]
-        return "\n".join([self.what, *lines])
+        lines = [f"  {label + ':':<8}{_printable(text)}" for label, text in parts.items() if text]
+        return "\n".join([_printable(self.what), *lines])
+
+
+def _printable(text: str) -> str:
+    """Return text whose control characters, as damaged files have them, do nothing to a terminal."""
+    if text.replace("\n", " ").isprintable():
+        return text
+    return "".join(c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class DataError(Glm2xError):

@@ -78,7 +78,10 @@ def read_table(data: bytes) -> tuple[list[str], list[list[str]]]:
     lines = [line for line in lines if line and not line.startswith("##")]
     mark = next((m for m in "\t, " if lines and m in lines[0]), "\t")
     if mark == "," or (lines and '"' in lines[0]):
-        rows = list(csv.reader(lines, delimiter=mark, strict=True))
+        try:
+            rows = list(csv.reader(lines, delimiter=mark, strict=True))
+        except csv.Error as error:
+            raise NonsenseError(f"quotes: {error}") from error
     else:
         rows = [line.split(mark) for line in lines]
     if not rows or any(len(row) != len(rows[0]) for row in rows) or len(set(rows[0])) < len(rows[0]):
@@ -190,7 +193,7 @@ def read_partition(data: bytes) -> tuple[Genes, Columns, dict[str, Any]]:
 
 
 def read_expression(files: dict[str, bytes]) -> tuple[Genes, Columns, dict[str, Any]]:
-    """Return genes, people's columns and what else the expression file says, whichever of the forms it has."""
+    """Return genes, people's columns and what else the expression file says, whichever form it has."""
     data = files["--expression"]
     header, _ = read_table(data)
     if {"sample", "gene", "log_TPM"} <= set(header):

@@ -74,6 +74,18 @@ def _line_twice(lines: list[bytes], rng: random.Random) -> list[bytes]:
     return [*lines[:at], lines[at], *lines[at:]]
 
 
+def _two_at_one_place(lines: list[bytes], _: random.Random) -> list[bytes]:
+    """A second record at the place of a SNP, which only who has nothing of the first may carry."""
+    at = next(i for i in range(FIRST, len(lines)) if _is_snp(lines[i]) and b"0|1" in lines[i])
+    fields = lines[at].split(b"\t")
+    fields[4] = next(base for base in (b"A", b"C", b"G", b"T") if base not in fields[3:5])
+    return [*lines[: at + 1], b"\t".join([*fields[:9], b"1|1", b"1|1", b"0|1", b"1|0"]), *lines[at + 1 :]]
+
+
+def _is_snp(line: bytes) -> bool:
+    return [len(allele) for allele in line.split(b"\t")[3:5]] == [1, 1]
+
+
 def _second_header(lines: list[bytes], _: random.Random) -> list[bytes]:
     """What `cat` makes of two files whose people stand in another order."""
     at = next(i for i, line in enumerate(lines) if line.startswith(b"2\t"))
@@ -277,6 +289,7 @@ ORDER = {
         ),
         "right",
     ),
+    "two-records-at-one-place": (on_lines(_two_at_one_place), "right"),
     "header-in-the-middle-people-turned": (on_lines(_second_header), "refused"),
     "lower-case-alleles": (
         _every_row(

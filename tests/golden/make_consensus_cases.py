@@ -26,6 +26,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 CASES = 150
+COMMAND = "samtools faidx ref.fa 1 | bcftools consensus -s PERSON -H {h}pIu"
 PEOPLE = ("ann", "bob")
 HEADER = (
     "##fileformat=VCFv4.2\n##contig=<ID=1>\n"
@@ -40,6 +41,8 @@ DIFFERENCES = {
     "read_as has the reference allele for them",
     "reference_unknown": "a record whose REF reaches over an N of the FASTA is skipped (bcftools fails): "
     "read_as lacks it",
+    "letter_case": "the reference is read in upper case (in lower case, bcftools undoes a SNP or a deletion "
+    "before an insertion at the same base): all of read_as is made from the reference in upper case",
 }
 
 Record = tuple[int, str, str, str, list[str]]  # 1-based POS, REF, ALT, INFO, genotypes
@@ -216,7 +219,15 @@ def make_case(seed: int) -> dict[str, Any]:
         for side, text in sides:
             side["snps"] = consensus(Path(folder), genome.contig, text, snps=True)
             side["all"] = consensus(Path(folder), genome.contig, text, snps=False)
+        upper = consensus(Path(folder), genome.contig.upper(), sides[-1][1], snps=False)
+    if in_upper_case(upper) != in_upper_case(sides[-1][0]["all"]):
+        case.setdefault("read_as", {"records": ours, "snps": case["snps"]})["all"] = upper
     return case
+
+
+def in_upper_case(results: dict[str, Any]) -> list[str]:
+    """Return what bcftools made, in upper case."""
+    return [(one if isinstance(one, str) else one.get("sequence", "")).upper() for one in results.values()]
 
 
 def main() -> None:
@@ -226,11 +237,11 @@ def main() -> None:
     version = subprocess.run(["bcftools", "--version"], check=True, capture_output=True, text=True).stdout
     content = {
         "about": "by person and haplotype: the consensus ('=': the reference as it is), or an object where "
-        "bcftools failed ('error') or said that a record overlaps another one it had applied ('skipped': POS)",
+        "bcftools failed ('error') or left out a record that overlaps one it had applied ('skipped': POS)",
         "made_by": "tests/golden/make_consensus_cases.py",
         "commands": {
-            "all": "samtools faidx ref.fa 1 | bcftools consensus -s PERSON -H {h}pIu people.vcf.gz",
-            "snps": "samtools faidx ref.fa 1 | bcftools consensus -s PERSON -H {h}pIu -i 'type=\"snp\"' people.vcf.gz",
+            "all": f"{COMMAND} people.vcf.gz",
+            "snps": f"{COMMAND} -i 'type=\"snp\"' people.vcf.gz",
         },
         "version": " ".join(version.splitlines()[:2]),
         "differences": DIFFERENCES,

@@ -21,7 +21,8 @@ DATA = HERE.parents[1] / "src/glm2x/demo/data"
 FASTA, VCF, BED = (DATA / n for n in ("reference.fa.gz", "genotypes.vcf.gz", "expression.bed.gz"))
 CONTIG = "22"
 WINDOWS = (11_000, 64_000)
-COMMAND = "samtools faidx {fasta} {region} | bcftools consensus -s {person} -H {haplotype}pIu -i 'type=\"snp\"' {vcf}"
+COMMAND = "samtools faidx {fasta} {region} | "
+COMMAND += "bcftools consensus -s {person} -H {haplotype}pIu -i 'type=\"snp\"' {vcf}"
 COMPLEMENT = str.maketrans("ACGT", "TGCA")
 
 
@@ -32,7 +33,8 @@ def run(*words: object, given: bytes | None = None) -> bytes:
 
 def genes() -> list[tuple[str, int, str]]:
     """Return (gene, 0-based TSS, strand) of the phenotype BED."""
-    header, *rows = (line.split("\t") for line in gzip.open(BED, "rt").read().splitlines())
+    text = gzip.decompress(BED.read_bytes()).decode()
+    header, *rows = (line.split("\t") for line in text.splitlines())
     strand = header.index("strand")
     assert {row[0].removeprefix("chr") for row in rows} == {CONTIG}
     return [(row[3], int(row[1]), row[strand]) for row in rows]

@@ -1,4 +1,4 @@
-"""SNPs of small crowded genomes against what ``bcftools consensus`` once made of them, where it is absent too.
+"""Small crowded genomes against what ``bcftools consensus`` once made of them, also without it.
 
 The expectations, and the commands that made them, are in consensus_cases.json
 (`python tests/golden/make_consensus_cases.py` makes it anew).
@@ -7,6 +7,7 @@ The expectations, and the commands that made them, are in consensus_cases.json
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def write_case(folder: Path, case: dict[str, Any]) -> tuple[Path, Path]:
 
 
 def expected(case: dict[str, Any], kind: str) -> list[str]:
-    """Return what bcftools made, ann's haplotypes first; of the records as we read them where those differ."""
+    """Return what bcftools made of the records, or of those that we read in their place; ann's first."""
     side = case.get("read_as", case)[kind]
     found = [side[f"{person} {h}"] for person in PEOPLE for h in (1, 2)]
     made = [one if isinstance(one, str) else one["sequence"] for one in found]
@@ -59,6 +60,15 @@ def test_snps_equal_what_bcftools_made(case: dict[str, Any], tmp_path: Path) -> 
     made = haplotypes(vcf, case, "snp")
     for ours, theirs in zip(made, expected(case, "snps"), strict=True):
         assert ours[: len(theirs)] == theirs
+        assert set(ours[len(theirs) :]) <= {"N"}
+
+
+@pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda case: str(case["seed"]))
+def test_all_kinds_equal_what_bcftools_made(case: dict[str, Any], tmp_path: Path) -> None:
+    _, vcf = write_case(tmp_path, case)
+    made = haplotypes(vcf, case, "all")
+    for ours, theirs in zip(made, expected(case, "all"), strict=True):
+        assert ours[: len(theirs)] == re.sub("[^ACGT]", "N", theirs)
         assert set(ours[len(theirs) :]) <= {"N"}
 
 

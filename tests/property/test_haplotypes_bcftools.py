@@ -1,7 +1,8 @@
 """Haplotypes against ``bcftools consensus`` on random genomes, variants and genotypes.
 
 The oracle: ``samtools faidx REF CONTIG | bcftools consensus -s SAMPLE -H {1,2}pIu``, for SNPs alone with
-``-i 'type="snp"'``. It writes an IUPAC letter where we write N (an unphased heterozygote), so those are made N.
+``-i 'type="snp"'``. It writes an IUPAC letter where we write N (an unphased heterozygote), so those are
+made N.
 """
 
 from __future__ import annotations

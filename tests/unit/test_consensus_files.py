@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import shutil
 import signal
@@ -20,7 +18,6 @@ import pytest
 from glm2x.commands.consensus import consensus
 from glm2x.errors import DataError, UsageError
 from glm2x.genome import consensus as writing
-from glm2x.genome import consensus_file as appending
 from glm2x.genome import consensus_plan as planning
 from glm2x.genome.consensus_records import ContigRecords
 from glm2x.genome.consensus_text import ContigText, text_size
@@ -434,6 +431,8 @@ def test_a_truncated_reference_is_refused(case: Case) -> None:
     vcf = case.vcf("3:1 T G 1|0 0|0")
     Reference(case.reference)  # makes the index
     case.reference.write_text(case.reference.read_text()[:-4])
+    later = case.reference.stat().st_mtime + 60  # an index that is older would be made anew
+    os.utime(f"{case.reference}.fai", (later, later))
     with pytest.raises(DataError, match="contig 3 of the reference FASTA is shorter"):
         case.run(vcf)
 
@@ -452,103 +451,3 @@ def test_many_carriers_fill_several_blocks(case: Case, monkeypatch: pytest.Monke
     assert case.sequences("bob", "2")[1] == "".join(
         changed[b] if 40 <= p < 80 else b for p, b in enumerate(bases, 1)
     )
-
-
-LONG = {"1": 3 * appending.BLOCK + 7, "2": 50, "3": 4 * appending.BLOCK}  # letters
-
-
-@pytest.fixture
-def long_case(case: Case, monkeypatch: pytest.MonkeyPatch) -> Case:
-    """Contigs of several blocks, which begin anywhere in the file; every whole block goes straight."""
-    monkeypatch.setattr(appending, "_LEAST", 1)
-    case.reference.write_text("".join(f">{name}\n{'A' * length}\n" for name, length in LONG.items()))
-    case.vcf("1:1 A G 1|0 0|0", f"1:{LONG['1']} A C 1|1 0|0", "2:50 A T 0|1 0|0", "3:9999 A C 0|0 1|1")
-    return case
-
-
-def expected(*changed: tuple[str, int, str]) -> bytes:
-    """Return a file of the long contigs with some letters changed."""
-    text = ""
-    for name, length in LONG.items():
-        letters = ["A"] * length
-        for contig, position, letter in changed:
-            if contig == name:
-                letters[position - 1] = letter
-        bases = "".join(letters)
-        text += "\n".join([f">{name}", *(bases[i : i + 60] for i in range(0, length, 60)), ""])
-    return text.encode()
-
-
-def assert_long_files(case: Case) -> None:
-    last = ("1", LONG["1"], "C")
-    for name, changed in {
-        "ann_allele_1": [("1", 1, "G"), last],
-        "ann_allele_2": [last, ("2", 50, "T")],
-        "bob_allele_1": [("3", 9999, "C")],
-    }.items():
-        assert (case.out / f"{name}_forward.fa").read_bytes() == expected(*changed)
-
-
-def test_whole_blocks_go_past_the_page_cache(long_case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    straight = []
-    plain = appending._write
-
-    def look(file: Any, content: Any) -> None:
-        if fcntl.fcntl(file, fcntl.F_GETFL) & appending._DIRECT:
-            assert content.ctypes.data % appending.BLOCK == file.tell() % appending.BLOCK == 0
-            straight.append(len(content) // appending.BLOCK)
-        plain(file, content)
-
-    monkeypatch.setattr(appending, "_write", look)
-    long_case.run(long_case.folder / "x.vcf")
-    assert_long_files(long_case)
-    if not straight:
-        pytest.skip("this file system knows no direct writing")
-    assert straight == [3] * 8  # four files; contig 2 is shorter than a block, 3 begins within one
-
-
-@pytest.mark.parametrize("refuses", ["the flag", "the write"])
-def test_where_the_file_system_refuses_all_goes_the_usual_way(
-    long_case: Case, monkeypatch: pytest.MonkeyPatch, refuses: str
-) -> None:
-    real, direct = fcntl.fcntl, 1 << 30  # a flag that no system has
-    monkeypatch.setattr(appending, "_DIRECT", direct)
-    state = {"direct": False}
-
-    def control(file: Any, command: int, flags: int = 0) -> int:
-        if command == fcntl.F_GETFL:
-            return real(file, command) | (direct if state["direct"] else 0)
-        if flags & direct and refuses == "the flag":
-            raise OSError(errno.EINVAL, "Invalid argument")
-        state["direct"] = bool(flags & direct)
-        return 0
-
-    class Refusing:
-        """A file that refuses to be written to directly."""
-
-        def __init__(self, file: Any) -> None:
-            self.file = file
-
-        def tell(self) -> int:
-            return self.file.tell()
-
-        def write(self, view: memoryview) -> int:
-            if state["direct"]:
-                raise OSError(errno.EINVAL, "Invalid argument")
-            return self.file.write(view)
-
-        def fileno(self) -> int:
-            return self.file.fileno()
-
-    monkeypatch.setattr(appending.fcntl, "fcntl", control)
-    monkeypatch.setattr(writing, "append", lambda file, content: appending.append(Refusing(file), content))
-    long_case.run(long_case.folder / "x.vcf")
-    assert_long_files(long_case)
-
-
-def test_other_errors_of_writing_are_not_hidden(tmp_path: Path) -> None:
-    path = tmp_path / "x"
-    path.touch()
-    content = appending.aligned_bytes(2 * appending.BLOCK, 0)
-    with path.open("rb", buffering=0) as file, pytest.raises(OSError, match=r"not open for writing|Bad file"):
-        appending.append(file, content)

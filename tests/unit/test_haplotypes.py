@@ -181,3 +181,23 @@ def test_two_insertions_at_one_place_keep_their_order(strand: str) -> None:
     assert decode(reverse_complement(made) if strand == "-" else made) == "TGGTTA"
     wide = HaplotypeWindow(CONTIG, found, Gene("g", "1", 6, strand), 12).haplotype(0)  # type: ignore[arg-type]
     assert decode(reverse_complement(wide) if strand == "-" else wide) == "CCATGGTTACGT"
+
+
+@pytest.mark.parametrize("strand", ["+", "-"])
+@pytest.mark.parametrize("with_indels", [False, True])
+def test_many_haplotypes_at_once_are_those_one_at_a_time(strand: str, with_indels: bool) -> None:
+    rng = np.random.default_rng(3)
+    changes = [(1, "A", "T"), (3, "C", "G"), (5, "GT", "CA") if with_indels else (5, "G", "T"), (8, "A", "C")]
+    if with_indels:
+        changes += [(9, "CG", "C"), (10, "G", "GTT")]
+    carried = rng.integers(0, 2, (len(changes), 8)).astype(np.bool_)
+    carried[-1] &= ~carried[-2]
+    found = PhasedVariants.of("1", changes, carried)
+    window = HaplotypeWindow(CONTIG, found, Gene("g", "1", 6, strand), 10)  # type: ignore[arg-type]
+    rows = [5, 0, 0, 7]
+    made = window.haplotypes(rows)
+    assert [decode(m) for m in made] == [decode(window.haplotype(row)) for row in rows]
+    out = np.empty((4, 10), dtype=np.uint8)
+    assert window.haplotypes(rows, out) is out
+    assert np.array_equal(out, made)
+    assert window.haplotypes([]).shape == (0, 10)

@@ -50,22 +50,16 @@ class GeneHaplotypes:
         patterns, inverse = np.unique(self._window.patterns(), axis=0, return_inverse=True)
         inverse = inverse.reshape(-1)
         if not self._window.one_pattern_one_sequence:
-            keys = np.asarray([blake2b(self._apply(pattern).data).hexdigest() for pattern in patterns])
+            whole = (self._window.apply_all(pattern[None]) for pattern in patterns)
+            keys = np.asarray([blake2b(sequence.data).hexdigest() for sequence in whole])
             _, first, same = np.unique(keys, return_index=True, return_inverse=True)
             patterns, inverse = patterns[first], same[inverse]
         return patterns, inverse.reshape(-1, 2).astype(np.int64)
 
-    def _apply(self, packed: NDArray[np.uint8], out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-        pattern = np.unpackbits(packed, count=self._window.width).view(np.bool_)
-        return self._window.apply(pattern, out)
-
     def codes(self, rows: Sequence[int] | NDArray[np.integer] | None = None) -> NDArray[np.uint8]:
         """Return the sequences of some unique haplotypes (default: all), uint8 ``[rows, window]``."""
         packed = self._unique[0] if rows is None else self._unique[0][np.asarray(rows, dtype=np.intp)]
-        out = np.empty((len(packed), self.window), dtype=np.uint8)
-        for pattern, row in zip(packed, out, strict=True):
-            self._apply(pattern, row)
-        return out
+        return self._window.apply_all(packed)
 
 
 class HaplotypeDictionary:

@@ -284,7 +284,8 @@ def _collect(
     frames: Iterable[pl.DataFrame], table: Delimited, people: Sequence[str], label: str
 ) -> tuple[pl.DataFrame, NDArray[np.float64]]:
     """Return the columns that are no people as text, and the people's as float64 ``[genes, people]``."""
-    described = [name for name in table.columns if name not in set(people)]
+    among = set(people)
+    described = [name for name in table.columns if name not in among]
     texts: list[pl.DataFrame] = []
     values: list[NDArray[np.float64]] = []
     for frame in frames:

@@ -28,6 +28,7 @@ from glm2x.genome.consensus_records import Carriers, CarrierWriter, ContigRecord
 from glm2x.genome.consensus_text import ContigText, text_size
 from glm2x.genome.reference import Reference
 from glm2x.genome.vcf_file import VariantCounts, open_variants, read_records, row_order, unsorted
+from glm2x.genome.vcf_text import refuse_uneven_lines
 
 Progress = Callable[[str, int], AbstractContextManager[Any]]
 
@@ -113,6 +114,7 @@ def _read(
     carriers: dict[str, Carriers] = {}
     with progress("reading variants", len(plan.sources)) as bar:
         for (path, among_others), names in by_file.items():
+            refuse_uneven_lines(path)
             here = VariantCounts()
             try:
                 found = _read_file(path, names, among_others, people, False, texts, spill, here)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pysam
 
 from glm2x.errors import DataError, UsageError
-from glm2x.files import require_file
 from glm2x.genome.consensus_text import text_size
-from glm2x.genome.genes import contig_key, match_contigs
+from glm2x.genome.genes import match_contigs
 from glm2x.genome.reference import Reference
-from glm2x.genome.vcf_file import individuals_of, open_variants, read_records, row_order
+from glm2x.genome.vcf_file import (
+    expand_variants,
+    individuals_of,
+    open_variants,
+    read_records,
+    row_order,
+)
 
-PLACE = "{chrom}"
 FILES_AT_ONCE = 16  # written together: a contig of the reference is read once for all of them
 
 
@@ -100,7 +104,9 @@ def plan_consensus(
     plain = _in_reference(without_variants, reference)
     asked = _in_reference(contigs, reference) if contigs is not None else None
     wanted = None if asked is None else list(dict.fromkeys([*asked, *plain]))
-    sources, unknown = _find_sources(_expand(variants, wanted or reference.lengths), wanted, reference)
+    sources, unknown = _find_sources(
+        expand_variants(variants, wanted or reference.lengths), wanted, reference
+    )
     if wanted is None:
         wanted = [name for name in reference.lengths if name in sources or name in plain]
     _refuse_contigs_without(wanted, sources, plain, variants, unknown)
@@ -160,30 +166,6 @@ def _in_reference(names: Sequence[str], reference: Reference) -> list[str]:
             do="check --contigs and --without-variants",
         )
     return list(dict.fromkeys(found[name] for name in names))
-
-
-def _expand(variants: Sequence[Path], contigs: Iterable[str]) -> list[Path]:
-    """Return the files, each once, that names with or without ``{chrom}`` mean."""
-    files: list[Path] = []
-    for given in variants:
-        if PLACE not in str(given):
-            files.append(require_file(given, kind="variant file"))
-            continue
-        names = dict.fromkeys(
-            form for name in contigs for form in (name, contig_key(name), f"chr{contig_key(name)}")
-        )
-        paths = [Path(str(given).replace(PLACE, name)) for name in names]
-        found = [path for path in paths if path.is_file()]
-        if not found:
-            raise DataError(
-                "no variant file has a name of this pattern",
-                where=str(given),
-                got=f"nothing at {paths[0]}" + (f" and {len(paths) - 1} others" if len(paths) > 1 else ""),
-                wanted=f"a file a contig, with the contig's name in the place of {PLACE}",
-                do="check --variants",
-            )
-        files.extend(found)
-    return list(dict.fromkeys(files))
 
 
 def _find_sources(

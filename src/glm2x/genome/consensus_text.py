@@ -50,7 +50,7 @@ class ContigText:
         self._start = len(header)
         self.bytes = aligned_bytes(text_size(contig, self.length), place)
         self.bytes[: self._start] = np.frombuffer(header, dtype=np.uint8)
-        with pysam.FastaFile(str(reference.path)) as fasta:
+        with reference.open() as fasta:
             for start in range(0, self.length, _CHUNK):
                 self._fill(reference, fasta, start)
 

@@ -6,6 +6,7 @@ Windows of `-` genes are kept already reverse-complemented.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,6 +107,35 @@ class HaplotypeWindow:
     def haplotype(self, row: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
         """Return one haplotype's uint8 codes ``[window]``, into `out` where it is given."""
         return self.apply(self.carried(row), out)
+
+    def haplotypes(
+        self, rows: Sequence[int] | NDArray[np.integer], out: NDArray[np.uint8] | None = None
+    ) -> NDArray[np.uint8]:
+        """Return some haplotypes' uint8 codes ``[rows, window]``, into `out` where it is given."""
+        return self.apply_all(self._bits[np.asarray(rows, dtype=np.intp)], out)
+
+    def apply_all(self, packed: NDArray[np.uint8], out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+        """Return the sequences of some patterns at once, uint8 codes ``[rows, window]``.
+
+        Parameters
+        ----------
+        packed
+            Bit-packed, uint8 ``[rows, ceil(width / 8)]``.
+        out
+            Written to where it is given.
+        """
+        if out is None:
+            out = np.empty((len(packed), len(self.reference)), dtype=np.uint8)
+        patterns = np.unpackbits(packed, axis=1, count=self.width).view(np.bool_)
+        if self._splices:
+            for pattern, row in zip(patterns, out, strict=True):
+                self.apply(pattern, row)
+            return out
+        chosen = patterns if self._column is None else patterns[:, self._column]
+        out[:] = self.reference
+        row, place = np.divmod(np.flatnonzero(chosen), max(len(self._offset), 1))
+        out[row, self._offset[place]] = self._letter[place]
+        return out
 
     def apply(self, pattern: NDArray[np.bool_], out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
         """Return the sequence of a pattern, uint8 codes ``[window]``, into `out` where it is given."""

@@ -1,16 +1,20 @@
-"""The reference genome: an indexed FASTA, read as uint8 codes."""
+"""A reference FASTA with its index: any contig, and any stretch of it, in any order."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+import weakref
 from pathlib import Path
 
-import numpy as np
 import pysam
-from numpy.typing import NDArray
+from pysam.utils import SamtoolsError
 
+from glm2x.console import say
 from glm2x.errors import DataError
 from glm2x.files import require_file
-from glm2x.genome.sequence import encode
+from glm2x.genome.bgzf import refuse_truncated
 
 
 class Reference:
@@ -19,7 +23,15 @@ class Reference:
     Parameters
     ----------
     path
-        The FASTA. Its index is made beside it when it is missing.
+        The FASTA. Its index is made beside it where it is missing. Where that folder cannot be written
+        to, or the index there is older than the FASTA, one is made for this run only; each is said.
+
+    Attributes
+    ----------
+    path
+        As given.
+    lengths
+        The length of each contig in bp.
 
     Raises
     ------
@@ -29,55 +41,52 @@ class Reference:
 
     def __init__(self, path: Path | str) -> None:
         self.path = require_file(path, kind="reference FASTA")
-        self._refuse_plain_gzip()
+        refuse_truncated(self.path, kind="reference FASTA")
+        with self.path.open("rb") as handle:
+            self._packed = handle.read(2) == b"\x1f\x8b"
+        # htslib's own complaints would precede our one message
+        verbosity = pysam.set_verbosity(0)
         try:
-            # htslib's own complaints would precede our one message
-            verbosity = pysam.set_verbosity(0)
-            self._fasta = pysam.FastaFile(str(self.path))
-        except (OSError, ValueError) as error:
+            self._prefix = self._indexed()
+            with self.open() as fasta:
+                self.lengths: dict[str, int] = dict(zip(fasta.references, fasta.lengths, strict=True))
+        except (OSError, ValueError, SamtoolsError) as error:
             raise DataError(
                 "the reference FASTA cannot be opened",
                 where=str(self.path),
                 got=str(error),
-                wanted="a FASTA, plain or bgzipped, with an index or in a folder where one can be made",
+                wanted="a FASTA, plain or bgzipped",
                 do=f"samtools faidx {self.path.name}",
             ) from error
         finally:
             pysam.set_verbosity(verbosity)
-        self.lengths: dict[str, int] = dict(zip(self._fasta.references, self._fasta.lengths, strict=True))
 
-    def codes(self, contig: str) -> NDArray[np.uint8]:
-        """Return a whole contig as uint8 codes ``[length]``; lower case is read as upper case.
-
-        Raises
-        ------
-        DataError
-            The file ends before the contig does.
-        """
-        try:
-            sequence = self._fasta.fetch(contig)
-        except (OSError, ValueError) as error:
-            raise self._truncated(contig, str(error)) from error
-        if len(sequence) != self.lengths[contig]:
-            raise self._truncated(contig, f"{len(sequence):,} bases")
-        return encode(sequence)
-
-    def _truncated(self, contig: str, got: str) -> DataError:
-        return DataError(
-            f"contig {contig} of the reference FASTA is shorter than its index says",
-            where=str(self.path),
-            got=got,
-            wanted=f"{self.lengths[contig]:,} bases",
-            do="the file is truncated or the index is another file's: fetch it again, then samtools faidx",
+    def open(self) -> pysam.FastaFile:
+        """Return the FASTA, opened with its index."""
+        blocks = f"{self._prefix}.gzi" if self._packed else None
+        return pysam.FastaFile(
+            str(self.path), filepath_index=f"{self._prefix}.fai", filepath_index_compressed=blocks
         )
 
-    def _refuse_plain_gzip(self) -> None:
-        with self.path.open("rb") as handle:
-            head = handle.read(18)
-        if head[:2] == b"\x1f\x8b" and head[12:14] != b"BC":
-            raise DataError(
-                "the reference FASTA is compressed with plain gzip, which has no random access",
-                where=str(self.path),
-                wanted="bgzip, or no compression",
-                do=f"gunzip -c {self.path.name} | bgzip > {self.path.stem}.bgz.fa.gz",
-            )
+    def _indexed(self) -> Path:
+        """Return the path without suffix of an index that is this FASTA's, made where there is none."""
+        needed = [Path(f"{self.path}.{kind}") for kind in (("fai", "gzi") if self._packed else ("fai",))]
+        there = [index for index in needed if index.is_file()]
+        stale = [index for index in there if index.stat().st_mtime < self.path.stat().st_mtime]
+        if there == needed and not stale:
+            return self.path
+        if not stale and os.access(self.path.parent, os.W_OK):
+            pysam.faidx(str(self.path))
+            say(f"index made: {', '.join(str(index) for index in needed)}")
+            return self.path
+        folder = tempfile.mkdtemp(prefix="glm2x-index-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        prefix = Path(folder) / "reference"
+        pysam.faidx("--fai-idx", f"{prefix}.fai", "--gzi-idx", f"{prefix}.gzi", str(self.path))
+        why = (
+            f"{stale[0].name} is older than {self.path.name}"
+            if stale
+            else f"{self.path.parent} cannot be written to"
+        )
+        say(f"  note: {why}: indexed for this run only (samtools faidx {self.path.name} makes one to keep)")
+        return prefix

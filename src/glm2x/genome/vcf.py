@@ -18,7 +18,16 @@ from glm2x.genome.genes import contig_key
 from glm2x.genome.record_alleles import VariantKind
 from glm2x.genome.variants import PhasedVariants
 from glm2x.genome.variants_file import VariantsWriter
-from glm2x.genome.vcf_file import VariantCounts, open_variants, read_records, row_order, site, unsorted
+from glm2x.genome.vcf_file import (
+    VariantCounts,
+    letters_of,
+    open_variants,
+    read_records,
+    row_order,
+    site,
+    unsorted,
+)
+from glm2x.genome.vcf_text import refuse_uneven_lines
 
 
 def read_variants(
@@ -65,10 +74,11 @@ def read_variants(
     found: dict[str, PhasedVariants] = {}
     source: dict[str, Path] = {}
     for path in paths:
+        refuse_uneven_lines(path)
         reader = open_variants(path, individuals)
         order = row_order(reader.samples, individuals, path)
         in_order = np.array_equal(order, np.arange(len(reader.samples)))
-        with closing(read_records(reader, path)) as records:
+        with letters_of(path), closing(read_records(reader, path)) as records:
             for name, on_contig in groupby(records, key=attrgetter("CHROM")):
                 contig = wanted.get(contig_key(name))
                 if contig is None:

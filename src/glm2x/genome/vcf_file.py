@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,8 @@ class VariantCounts:
 
 def individuals_of(path: Path | str) -> tuple[str, ...]:
     """Return the names of the individuals of a VCF, in its order."""
-    samples = tuple(open_variants(Path(path), None).samples)
+    with letters_of(Path(path)):
+        samples = tuple(open_variants(Path(path), None).samples)
     if not samples:
         raise DataError(
             "the variant file holds no genotypes",
@@ -50,7 +52,8 @@ def individuals_of(path: Path | str) -> tuple[str, ...]:
 def contigs_of(path: Path | str) -> tuple[str, ...]:
     """Return the contigs that a VCF's header names, or those of its records where it names none."""
     reader = open_variants(Path(path), [])
-    named = tuple(reader.seqnames)
+    with letters_of(Path(path)):
+        named = tuple(reader.seqnames)
     return named or tuple(dict.fromkeys(record.CHROM for record in read_records(reader, Path(path))))
 
 
@@ -91,6 +94,21 @@ def expand_variants(given: Sequence[Path], contigs: Iterable[str]) -> list[Path]
             )
         files.extend(found)
     return list(dict.fromkeys(files))
+
+
+@contextmanager
+def letters_of(path: Path) -> Iterator[None]:
+    """Turn letters that are no text, where cyvcf2 reads names and alleles, into one message."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise DataError(
+            "the variant file holds letters that are no text",
+            where=str(path),
+            got=repr(error.object[:40]),
+            wanted="UTF-8",
+            do="copy it again, or rename what is not (bcftools reheader, bcftools annotate)",
+        ) from error
 
 
 def open_variants(path: Path, individuals: Sequence[str] | None) -> Any:
