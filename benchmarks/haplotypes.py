@@ -26,9 +26,10 @@ import numpy as np
 import pysam
 from numpy.typing import NDArray
 
-from glm2x.cohort.build import CohortSources, build_cohort
+from glm2x.cohort.build import build_cohort
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.dictionary import HaplotypeDictionary
+from glm2x.cohort.sources import CohortSources
 from glm2x.genome.sequence import one_hot
 from measuring import microseconds
 from peers import ConsensusFasta, GenVarLoader, published

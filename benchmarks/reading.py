@@ -26,7 +26,8 @@ GOALS = (4.0, 10_000_000)
 
 def build(vcf: Path, expression: Path, out: Path) -> dict[str, Any]:
     """Build a cohort; say what it cost without the start of Python, and its size."""
-    from glm2x.cohort.build import CohortSources, build_cohort
+    from glm2x.cohort.build import build_cohort
+    from glm2x.cohort.sources import CohortSources
 
     started = time.process_time()
     build_cohort(CohortSources(variants=vcf, expression=expression, reference=None), out)
@@ -74,10 +75,13 @@ def _program(*command: str | Path) -> float:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "build":
-        print(json.dumps(build(*map(Path, sys.argv[2:5]))))
-    elif sys.argv[1] == "iterate":
-        print(json.dumps(iterate(Path(sys.argv[2]), sys.argv[3] == "1")))
-    else:
+    work, *given = sys.argv[1:] or [""]
+    if work == "build":
+        print(json.dumps(build(*map(Path, given))))
+    elif work == "iterate":
+        print(json.dumps(iterate(Path(given[0]), given[1] == "1")))
+    elif len(given) == 1:
         with tempfile.TemporaryDirectory() as scratch:
-            main(Path(sys.argv[1]), Path(sys.argv[2]), Path(scratch))
+            main(Path(work), Path(given[0]), Path(scratch))
+    else:
+        sys.exit(__doc__)

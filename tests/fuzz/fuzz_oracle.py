@@ -82,7 +82,7 @@ class Variants:
 
     def _add(self, fields: list[str]) -> None:
         contig, position, _, ref, alt, *_ = fields
-        start = whole(position) - 1
+        start = whole(position or "0") - 1  # htslib takes an empty one for 0
         last_contig, last = self._last
         if contig != last_contig:
             if contig in self.changes:
@@ -91,6 +91,8 @@ class Variants:
                 self.contigs.append(contig)
             self.changes[contig] = [{} for _ in range(2 * len(self.people))]
             self._settled, last = [0] * (2 * len(self.people)), -1
+        if start == -1:  # POS 0, the telomere: no base of the contig
+            return
         if start < last or start < -1:
             raise NonsenseError("unsorted or before the contig")
         self._last = (contig, start)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import json
+import pickle
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -197,3 +201,121 @@ def test_two_ways_to_write_one_sequence_are_one_haplotype(small) -> None:
     assert gene.n_unique == 2
     assert gene.index[0, 0] == gene.index[1, 0] != gene.index[0, 1]
     assert decode(gene.codes([gene.index[0, 0]])[0]) == "GGTTGGCC"
+
+
+def test_a_contig_in_the_name_of_a_folder_and_twice_in_a_name(small) -> None:
+    sources = two_files(small)
+    for contig in ("1", "2"):
+        text = (small.folder / f"people.chr{contig}.vcf").read_text()
+        (small.folder / "by[x]" / contig).mkdir(parents=True)
+        (small.folder / "by[x]" / contig / f"{contig}.vcf").write_text(text)
+    (small.folder / "by[x]" / "0.old").mkdir()
+    (small.folder / "by[x]" / "0.old" / "0.old.vcf").write_text("nobody asked for this one\n")
+    given = (small.folder / "by[x]" / "{chrom}" / "{chrom}.vcf",)
+    assert build(replace(sources, variants=given), small.out).individuals == ("ann", "bob")
+
+
+def test_files_without_a_wanted_contig_take_nobody_away(small) -> None:
+    sources = two_files(small, second_people="ann")
+    assert build(sources, small.out).individuals == ("ann",)
+    assert build(sources, small.folder / "first", contigs=["1"]).individuals == ("ann", "bob")
+
+
+def test_one_contig_under_two_names_in_the_expression(small) -> None:
+    small.expression = small.expression.replace("\n1\t16", "\nchr1\t16")
+    assert [gene.contig for gene in small.build().genes] == ["1", "1"]
+
+
+def test_one_contig_under_two_names_in_a_file(small) -> None:
+    small.records = (*small.records, small.records[1].replace("1\t17", "chr1\t21"))
+    small.header = small.header.replace("length=32>\n", "length=32>\n##contig=<ID=chr1,length=32>\n")
+    with pytest.raises(DataError, match="under two names") as caught:
+        small.build()
+    assert "rename-chrs" in str(caught.value)
+
+
+def test_a_contig_wanted_without_variants_must_have_genes(small) -> None:
+    with pytest.raises(UsageError, match="no gene is on contig Q"):
+        small.build(without_variants=["Q"])
+
+
+def test_indels_alone_are_no_snps(small) -> None:
+    small.records = ("1\t9\t.\tA\tAG\t.\t.\t.\tGT\t0|1\t1|1\n",)
+    with pytest.raises(DataError, match="not a single usable variant") as caught:
+        small.build()
+    assert "1 indel" in str(caught.value)
+    assert "--variant-kind all" in str(caught.value)
+
+
+@pytest.mark.parametrize("option", ["expression_scale", "unphased", "variant_kind"])
+def test_how_a_cohort_is_to_be_read_is_in_its_digest(small, option: str) -> None:
+    other = {"expression_scale": "log2", "unphased": "error", "variant_kind": "all"}[option]
+    first = build(small.write(), small.out)
+    assert build(small.write(), small.folder / "other", **{option: other}).digest != first.digest
+
+
+def test_an_edited_manifest_is_found(small) -> None:
+    folder = small.build().folder
+    manifest = folder / "cohort.json"
+    manifest.write_text(
+        manifest.read_text().replace('"expression_scale": "rpkm"', '"expression_scale": "tpm"')
+    )
+    with pytest.raises(DataError, match="digest is another"):
+        Cohort.open(folder).verify()
+
+
+@pytest.mark.parametrize("key", ["absent", "first", "digest", "variant_kind"])
+def test_a_manifest_that_lacks_a_key_is_refused(small, key: str) -> None:
+    manifest = small.build().folder / "cohort.json"
+    content = json.loads(manifest.read_text())
+    del content[key]
+    manifest.write_text(json.dumps(content))
+    with pytest.raises(DataError, match="lacks a key") as caught:
+        Cohort.open(small.out)
+    assert key in str(caught.value)
+
+
+def test_a_cohort_that_is_built_again_while_it_is_open(small) -> None:
+    opened = small.build()
+    small.build(force=True)
+    for use in (opened.variants, opened.reference):
+        with pytest.raises(DataError, match="built again since it was opened"):
+            use("1")
+
+
+def test_an_open_cohort_can_be_sent_to_another_process(small) -> None:
+    dictionary = HaplotypeDictionary(small.build(), 8)
+    before = dictionary.gene("plus").codes()
+    sent = pickle.dumps(dictionary)
+    assert len(sent) < 20_000
+    assert np.array_equal(pickle.loads(sent).gene("plus").codes(), before)  # noqa: S301 (our own bytes)
+
+
+def test_a_cohort_can_be_read_after_a_fork(small) -> None:
+    """As the workers of a data loader do; a library with threads of its own would wait for ever."""
+    program = (
+        "import os, sys\n"
+        "from glm2x.cohort.cohort import Cohort\n"
+        "from glm2x.cohort.dictionary import HaplotypeDictionary\n"
+        "dictionary = HaplotypeDictionary(Cohort.open(sys.argv[1]), 8)\n"
+        "child = os.fork()\n"
+        "unique = dictionary.gene('plus').n_unique\n"
+        "os._exit(0 if unique == 2 else 1) if not child else None\n"
+        "sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(small.build().folder)], timeout=60, check=False)
+    assert done.returncode == 0
+
+
+def test_the_dictionary_keeps_no_more_than_it_may(small, monkeypatch: pytest.MonkeyPatch) -> None:
+    dictionary = HaplotypeDictionary(small.build(), 8)
+    first, second = dictionary.gene("plus"), dictionary.gene("ENSG00000000002")
+    assert dictionary.gene("plus") is first
+    monkeypatch.setattr("glm2x.cohort.dictionary.KEPT_BYTES", first.nbytes)
+    assert dictionary.gene("plus") is first
+    assert dictionary.gene("ENSG00000000002") is not second
+
+
+def test_a_contig_that_the_cohort_lacks(small) -> None:
+    with pytest.raises(DataError, match="the cohort has no contig 9"):
+        small.build().variants("9")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -201,3 +203,29 @@ def test_many_haplotypes_at_once_are_those_one_at_a_time(strand: str, with_indel
     assert window.haplotypes(rows, out) is out
     assert np.array_equal(out, made)
     assert window.haplotypes([]).shape == (0, 10)
+
+
+class Touched(np.ndarray[tuple[int, ...], np.dtype[np.uint8]]):
+    """An array of bits that remembers which of its rows were asked for."""
+
+    rows: set[int]
+
+    def __getitem__(self, key):  # type: ignore[no-untyped-def]
+        self.rows |= set(range(len(self))[key])
+        return np.asarray(self)[key]
+
+
+def test_a_window_reads_its_own_columns_and_no_others() -> None:
+    rng = np.random.default_rng(5)
+    contig = encode("".join(rng.choice(list("ACGT"), 1000)))
+    positions = range(0, 1000, 10)
+    columns = [(p, decode(contig[p : p + 1]), "ACGT"[(contig[p] + 1) % 4]) for p in positions]
+    found = PhasedVariants.of("1", columns, rng.integers(0, 2, (100, 40)).astype(np.bool_))
+    bits = found.bits.view(Touched)
+    bits.rows = set()
+    spied = replace(found, bits=bits)
+    window = HaplotypeWindow(contig, spied, Gene("g", "1", 500, "+"), 100)  # [450, 550)
+    window.haplotype(7)
+    assert bits.rows == set(range(45, 55))
+    spied.dosage(spied.columns_between(450, 550))
+    assert bits.rows == set(range(45, 55))

@@ -241,3 +241,28 @@ def test_a_file_whose_header_repeats_a_person(tmp_path: Path) -> None:
     path.write_text(HEADER.replace("ann\tbob", "ann\tann"))
     with pytest.raises(DataError, match="cannot be opened"):
         read_file(path)
+
+
+def test_position_0_is_before_the_contig(tmp_path: Path) -> None:
+    found, counts = read(tmp_path, "0 T G 1|1 1|1", "2 A T 1|0 0|0")
+    assert found is not None
+    assert found.position.tolist() == [1]
+    assert counts.counts == {"before_contig": 1, "applied": 1}
+
+
+def test_an_unphased_copy_of_what_a_person_carries_counts_no_second_time(tmp_path: Path) -> None:
+    found, counts = read(tmp_path, "2 A G 1|0 0|0", "2 A G 0/1 0/1")
+    assert found is not None
+    assert found.dosage(slice(0, 1)).tolist() == [[1.0], [1.0]]
+    assert [s[1] for s in sequences(found)] == ["G", "A", "N", "N"]
+    assert counts.counts == {"applied": 2, "overlapping": 2, "unphased_genotypes": 2}
+
+
+def test_a_record_whose_carriers_are_all_settled_is_not_one_that_nobody_carries(tmp_path: Path) -> None:
+    _, counts = read(tmp_path, "2 A G 1|1 0|0", "2 A T 1|0 0|0")
+    assert counts.counts == {"applied": 1, "overlapping": 1}
+
+
+def test_a_single_breakend_is_symbolic(tmp_path: Path) -> None:
+    _, counts = read(tmp_path, "2 A A. 1|1 0|0", "3 C ]1:5]C 1|1 0|0", "5 G C 1|0 0|0")
+    assert counts.counts == {"applied": 1, "symbolic": 2}

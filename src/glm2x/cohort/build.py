@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from glm2x.cohort.cohort import FORMAT_VERSION
+from glm2x.cohort.cohort import FORMAT_VERSION, manifest_digest
 from glm2x.cohort.expression import ExpressionScale, ExpressionTable, read_expression
 from glm2x.cohort.layout import (
     describe_files,
@@ -23,10 +23,9 @@ from glm2x.cohort.layout import (
 from glm2x.cohort.sources import (
     CohortSources,
     VariantFiles,
-    any_variant_file,
     chosen_contigs,
     find_variant_files,
-    name_contigs,
+    genotyped_people,
     require_common,
     require_outside,
 )
@@ -39,7 +38,7 @@ from glm2x.genome.record_alleles import VariantKind
 from glm2x.genome.variants import PhasedVariants
 from glm2x.genome.variants_file import VariantsWriter
 from glm2x.genome.vcf import read_variants
-from glm2x.genome.vcf_file import VariantCounts, individuals_of
+from glm2x.genome.vcf_file import VariantCounts
 
 
 def build_cohort(
@@ -81,22 +80,21 @@ def build_cohort(
     """
     refuse_existing(out, force=force)
     require_outside(sources, Path(out))
-    genotyped = individuals_of(any_variant_file(sources))
-    expression = read_expression(sources.expression, annotation=sources.genes, genotyped=set(genotyped))
+    genotyped = genotyped_people(sources)
+    expression = read_expression(sources.expression, annotation=sources.genes, genotyped=genotyped)
     scale = _scale(expression, expression_scale)
     expression = _on_contigs(expression, contigs)
     named = sorted({gene.contig for gene in expression.genes})
-    files = find_variant_files(sources, named)
+    files = find_variant_files(sources, named, without_variants)
     individuals = files.individuals
     require_common(expression.individuals, individuals, sources.expression, files.files[0])
-    places = name_contigs(named, files, without_variants)
-    genes = tuple(replace(gene, contig=places[gene.contig]) for gene in expression.genes)
+    genes = tuple(replace(gene, contig=files.contigs[gene.contig]) for gene in expression.genes)
     tables = _Tables.read(sources, files)
 
     with write_aside(out, force=force) as folder:
         (folder / "variants").mkdir(parents=True)
         (folder / "reference").mkdir()
-        codes: dict[str, NDArray[np.uint8] | None] = dict.fromkeys(places.values())
+        codes: dict[str, NDArray[np.uint8] | None] = dict.fromkeys(files.contigs.values())
         if sources.reference is not None:
             codes |= write_reference(folder / "reference", sources.reference, genes)
         variants, counts = read_variants(
@@ -107,7 +105,7 @@ def build_cohort(
             kind=variant_kind,
             unphased=unphased,
         )
-        variants |= _plain_contigs(folder / "variants", genes, variants, without_variants, files)
+        variants |= _plain_contigs(folder / "variants", genes, variants, without_variants, files, counts)
         write_genes(folder / "genes.parquet", genes, expression)
         tables.people.write_parquet(folder / "individuals.parquet")
         values = _columns(expression.individuals, expression.values, individuals)
@@ -132,6 +130,7 @@ def build_cohort(
             "covariates": list(tables.covariates[0]) if tables.covariates else [],
             "files": describe_files(folder),
         }
+        manifest["digest"] = manifest_digest(manifest)
         write_json(folder / "cohort.json", manifest)
     return manifest
 
@@ -200,17 +199,20 @@ def _plain_contigs(
     variants: dict[str, PhasedVariants],
     without_variants: Sequence[str],
     files: VariantFiles,
+    counts: VariantCounts,
 ) -> dict[str, PhasedVariants]:
     """Return contigs that have genes and no variants: wanted so, or an error."""
     bare = sorted({g.contig for g in genes} - {c for c, v in variants.items() if len(v.position)})
     wanted = {contig_key(name) for name in without_variants}
     refused = [name for name in bare if contig_key(name) not in wanted]
     if refused:
+        others = [f"{n:,} {fate}" for fate in ("indel", "mnp") if (n := counts.counts.get(fate))]
         raise DataError(
             f"contig {refused[0]} has genes and not a single usable variant",
             where=", ".join(str(path) for path in files.files[:3]),
-            got=f"{len(refused)} such contigs: {', '.join(refused[:5])}",
-            wanted="phased variants that somebody carries on every contig that has genes",
+            got=f"{len(refused)} such contigs: {', '.join(refused[:5])}"
+            + (f"; records of other kinds: {', '.join(others)}" if others else ""),
+            wanted="phased SNPs (with --variant-kind all also indels) that somebody carries",
             do="give its file, leave those genes out (--contigs names the contigs to take), or take the "
             f"reference as it is (--without-variants {refused[0]})",
         )

@@ -1,14 +1,6 @@
 """A cohort folder, opened for reading: genotypes, reference, genes, expression, covariates.
 
-Layout (format version 2)::
-
-    cohort.json                  format version, sources with SHA-256, counts, checksums of the rest
-    genes.parquet                gene, contig, tss (0-based), strand, reference_target, side
-    individuals.parquet          individual[, population, family]
-    expression.parquet           gene, then one float64 column an individual (null = not measured)
-    covariates.parquet           covariate, then one float64 column an individual (where given)
-    variants/{contig}.*          the alleles and who carries them: see `glm2x.genome.variants_file`
-    reference/{contig}.npy       uint8 codes of the contig, memory-mapped (where there is a reference)
+docs/cohort-format.md is the authority on what lies in it.
 """
 
 from __future__ import annotations
@@ -23,14 +15,19 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from glm2x.cohort.partition import GeneSide
 from glm2x.errors import DataError, UsageError
 from glm2x.files import digest, read_json, sha256
-from glm2x.genome.genes import Gene, index_of_names, unversioned, window_interval
+from glm2x.genome.genes import Gene, GeneSide, index_of_names, unversioned, window_interval
 from glm2x.genome.variants import Alleles, PhasedVariants
-from glm2x.genome.variants_file import map_array, open_variants_of, read_parquet
+from glm2x.genome.variants_file import map_array, open_variants_of
 
 FORMAT_VERSION = 2
+
+_DIGESTED = (
+    *("format_version", "files", "reference_contigs"),
+    *("expression_scale", "variant_kind", "unphased", "covariates"),
+)
+_KEYS = {*_DIGESTED, "digest", "counts", "first", "absent", "sources"}
 
 
 @dataclass(frozen=True)
@@ -94,6 +91,7 @@ class Cohort:
     ) -> None:
         self.folder = folder
         self.manifest = manifest
+        self._written = _written(folder)
         self.genes = genes
         self.gene_ids = tuple(gene.gene for gene in genes)
         nothing = np.full(len(genes), np.nan)
@@ -137,9 +135,9 @@ class Cohort:
                     wanted=f"{facts['bytes']:,} bytes",
                     do="build the cohort again",
                 )
-        table = read_parquet(folder / "genes.parquet")
+        table = _parquet(folder / "genes.parquet")
         genes = tuple(Gene(*row) for row in table.select("gene", "contig", "tss", "strand").iter_rows())
-        people = read_parquet(folder / "individuals.parquet")
+        people = _parquet(folder / "individuals.parquet")
         _, expression = _matrix(folder / "expression.parquet", len(people))
         names, covariates = (
             _matrix(folder / "covariates.parquet", len(people))
@@ -159,13 +157,21 @@ class Cohort:
         )
 
     def verify(self) -> None:
-        """Compare every file with its checksum.
+        """Compare every file with its checksum, and what `cohort.json` says of them all with its digest.
 
         Raises
         ------
         DataError
-            A file is not what was written.
+            A file is not what was written, or the files do not belong together.
         """
+        if self.manifest["digest"] != self.digest:
+            raise DataError(
+                "cohort.json is not what was written: its digest is another",
+                where=str(self.folder / "cohort.json"),
+                got=self.digest[:12],
+                wanted=str(self.manifest["digest"])[:12],
+                do="build the cohort again",
+            )
         for name, facts in self.manifest["files"].items():
             got = sha256(self.folder / name)
             if got != facts["sha256"]:
@@ -176,11 +182,13 @@ class Cohort:
                     wanted=f"SHA-256 {facts['sha256'][:12]}",
                     do="build the cohort again",
                 )
+        for contig in self.manifest["counts"]["columns"]:
+            self.variants(contig)
 
     @cached_property
     def digest(self) -> str:
-        """The SHA-256 of everything the cohort holds, through the checksums of its files."""
-        return digest({"format": FORMAT_VERSION, "files": self.manifest["files"]})
+        """The SHA-256 of everything the cohort holds: its files' checksums, and how they are to be read."""
+        return manifest_digest(self.manifest)
 
     def gene_index(self, genes: Iterable[str]) -> NDArray[np.int64]:
         """Return the row of each gene; versions (``.12``) may be left off. `DataError` for unknown ones."""
@@ -200,8 +208,10 @@ class Cohort:
         return bool(self.manifest["reference_contigs"])
 
     def variants(self, contig: str) -> PhasedVariants:
-        """Return the phased variants of a contig, the bits memory-mapped."""
+        """Return the phased variants of a contig, the bits memory-mapped (`DataError` for an unknown one)."""
+        self._require_contig(contig, self.manifest["counts"]["columns"])
         if contig not in self._variants:
+            self._require_same()
             self._variants[contig] = open_variants_of(self.folder / "variants", contig, len(self.individuals))
         return self._variants[contig]
 
@@ -213,13 +223,15 @@ class Cohort:
         UsageError
             The cohort was built without a reference.
         """
-        if contig not in self.manifest["reference_contigs"]:
+        if not self.has_reference:
             raise UsageError(
                 "this cohort was built without a reference, and sequences need one",
                 where=str(self.folder),
                 do="build it again with --reference FASTA",
             )
+        self._require_contig(contig, self.manifest["reference_contigs"])
         if contig not in self._references:
+            self._require_same()
             self._references[contig] = map_array(self.folder / "reference" / f"{contig}.npy")
         return self._references[contig]
 
@@ -236,6 +248,27 @@ class Cohort:
             alt=variants.alt.between(columns),
             dosage=variants.dosage(columns),
         )
+
+    def _require_contig(self, contig: str, known: Iterable[str]) -> None:
+        if contig not in known:
+            raise DataError(
+                f"the cohort has no contig {contig}",
+                where=str(self.folder),
+                wanted=f"among {', '.join(list(known)[:8])}",
+            )
+
+    def _require_same(self) -> None:
+        """Raise where the folder was built again since it was opened: other people may be in its rows."""
+        if _written(self.folder) != self._written:
+            raise DataError(
+                "the cohort was built again since it was opened",
+                where=str(self.folder),
+                do="run the command again",
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is mapped into memory: another process maps it itself."""
+        return {name: value for name, value in vars(self).items() if name not in ("_variants", "_references")}
 
     @cached_property
     def _variants(self) -> dict[str, PhasedVariants]:
@@ -283,7 +316,7 @@ def _manifest(path: Path) -> dict[str, Any]:
             wanted=str(FORMAT_VERSION),
             do="build it again with this version of glm2x",
         )
-    absent = {"files", "expression_scale", "reference_contigs", "counts"} - manifest.keys()
+    absent = _KEYS - manifest.keys()
     if absent:
         raise DataError(
             "cohort.json lacks a key",
@@ -294,9 +327,35 @@ def _manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
+def manifest_digest(manifest: dict[str, Any]) -> str:
+    """Return the SHA-256 of what a manifest says a cohort holds: not of the names of its sources."""
+    return digest({key: manifest.get(key) for key in _DIGESTED})
+
+
+def _written(folder: Path) -> tuple[int, int] | None:
+    """Return what tells one writing of a cohort from another."""
+    try:
+        status = (folder / "cohort.json").stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def _parquet(path: Path) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(path, glob=False)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DataError(
+            "a table of the cohort cannot be read",
+            where=str(path),
+            got=str(error),
+            do="build the cohort again",
+        ) from error
+
+
 def _matrix(path: Path, columns: int) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     """Read a table of a label column and one float64 column an individual; null is NaN."""
-    table = read_parquet(path)
+    table = _parquet(path)
     values = table.select(pl.all().exclude(table.columns[0]).cast(pl.Float64)).to_numpy()
     return tuple(table[table.columns[0]]), np.ascontiguousarray(values, dtype=np.float64).reshape(
         len(table), columns

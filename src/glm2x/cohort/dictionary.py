@@ -6,15 +6,19 @@ unique haplotype and gathered through ``index [individuals, 2]``.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from hashlib import blake2b
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glm2x.cohort.cohort import Cohort
 from glm2x.genome.haplotypes import HaplotypeWindow
+
+KEPT_BYTES = 256_000_000
 
 
 class GeneHaplotypes:
@@ -33,6 +37,11 @@ class GeneHaplotypes:
         self.gene = window.gene.gene
         self.window = len(window.reference)
         self.reference = window.reference
+
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes it holds."""
+        return self.window + 3 * self._window.patterns().nbytes + 16 * len(self._window.patterns())
 
     @property
     def n_unique(self) -> int:
@@ -65,6 +74,9 @@ class GeneHaplotypes:
 class HaplotypeDictionary:
     """The unique haplotypes of a cohort's genes in windows of one length.
 
+    Genes that were asked for are kept, up to `KEPT_BYTES`, the latest longest. It may be used by several
+    threads, and sent to another process.
+
     Parameters
     ----------
     cohort
@@ -76,11 +88,18 @@ class HaplotypeDictionary:
     def __init__(self, cohort: Cohort, window: int) -> None:
         self.cohort = cohort
         self.window = window
-        self._cached = lru_cache(maxsize=256)(self._gene)
+        self._kept: OrderedDict[str, GeneHaplotypes] = OrderedDict()
+        self._lock = Lock()
 
     def gene(self, gene: str) -> GeneHaplotypes:
         """Return the unique haplotypes of a gene (`DataError` for an unknown one)."""
-        return self._cached(gene)
+        with self._lock:
+            found = self._kept.pop(gene, None) or GeneHaplotypes(self.window_of(gene))
+            self._kept[gene] = found
+            total = sum(kept.nbytes for kept in self._kept.values())
+            while total > KEPT_BYTES and len(self._kept) > 1:
+                total -= self._kept.popitem(last=False)[1].nbytes
+        return found
 
     def window_of(self, gene: str) -> HaplotypeWindow:
         """Return the means to build single haplotypes of a gene."""
@@ -89,5 +108,10 @@ class HaplotypeDictionary:
             self.cohort.reference(place.contig), self.cohort.variants(place.contig), place, self.window
         )
 
-    def _gene(self, gene: str) -> GeneHaplotypes:
-        return GeneHaplotypes(self.window_of(gene))
+    def __getstate__(self) -> tuple[Cohort, int]:
+        """Leave out what is kept, and the lock."""
+        return self.cohort, self.window
+
+    def __setstate__(self, state: tuple[Cohort, int]) -> None:
+        """Begin with nothing kept."""
+        self.__init__(*state)  # type: ignore[misc]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,25 +48,34 @@ class CohortSources:
         return {name: path for name, path in vars(self).items() if name != "variants" and path is not None}
 
 
-def any_variant_file(sources: CohortSources) -> Path:
-    """Return one of the variant files, to see who is genotyped before contigs are known."""
+def genotyped_people(sources: CohortSources) -> frozenset[str]:
+    """Return who is in a variant file, as far as can be told before contigs are known; names may lack.
+
+    Raises
+    ------
+    DataError
+        A file that is given by its name is missing or damaged.
+    """
+    people: set[str] = set()
     for given in sources.given_variants:
         if PLACE not in str(given):
-            return given
-        before, _, after = given.name.partition(PLACE)
-        found = sorted(
-            path
-            for path in (given.parent.iterdir() if given.parent.is_dir() else ())
-            if path.name.startswith(before) and path.name.endswith(after) and path.is_file()
-        )
-        if found:
-            return found[0]
-    raise DataError(
-        "no variant file has a name of this pattern",
-        where=", ".join(map(str, sources.given_variants)),
-        wanted=f"a file a contig, with the contig's name in the place of {PLACE}",
-        do="check --variants",
-    )
+            people.update(individuals_of(given))
+            continue
+        for path in _of_pattern(given):
+            try:
+                people.update(individuals_of(path))
+                break
+            except DataError:
+                continue  # it may be a file that nobody asked for
+    return frozenset(people)
+
+
+def _of_pattern(given: Path) -> list[Path]:
+    """Return the files whose name has the same text in each place of ``{chrom}``, sorted."""
+    parts = [re.escape(part) for part in str(given).split(PLACE)]
+    name = re.compile(parts[0] + "(?P<chrom>[^/]+)" + "(?P=chrom)".join(parts[1:]))
+    found = glob.glob("*".join(glob.escape(part) for part in str(given).split(PLACE)))  # noqa: PTH207
+    return [Path(path) for path in sorted(found) if name.fullmatch(path)]
 
 
 @dataclass(frozen=True)
@@ -75,46 +86,27 @@ class VariantFiles:
     ----------
     files
         In the order given.
+    contigs
+        The name in the cohort of each contig of the expression: the variant files', where one has it.
     individuals
         Who is in all of them, in the order of the first.
     partial
         Who is in some of them only, sorted.
+    unneeded
+        Files whose headers name none of the contigs.
     """
 
     files: tuple[Path, ...]
+    contigs: dict[str, str]
     individuals: tuple[str, ...]
     partial: tuple[str, ...]
+    unneeded: tuple[Path, ...]
 
 
-def find_variant_files(sources: CohortSources, contigs: Iterable[str]) -> VariantFiles:
-    """Find the variant files of some contigs, and who is in all of them.
-
-    Raises
-    ------
-    DataError
-        A file is missing or damaged, or nobody is in all of them.
-    """
-    files = expand_variants(sources.given_variants, contigs)
-    people = [individuals_of(path) for path in files]
-    in_all = set(people[0]).intersection(*people[1:])
-    if not in_all:
-        raise DataError(
-            "nobody is in all of the variant files",
-            where=f"{files[0]} and {len(files) - 1} more",
-            wanted="files of the same people",
-            do="give the files of one cohort",
-        )
-    return VariantFiles(
-        tuple(files),
-        tuple(name for name in people[0] if name in in_all),
-        tuple(sorted(set().union(*people) - in_all)),
-    )
-
-
-def name_contigs(
-    named: Sequence[str], variants: VariantFiles, without_variants: Iterable[str]
-) -> dict[str, str]:
-    """Return the name that each contig of the expression has in the cohort: the variant files'.
+def find_variant_files(
+    sources: CohortSources, named: Sequence[str], without_variants: Sequence[str] = ()
+) -> VariantFiles:
+    """Find the variant files of some contigs, how they name these, and who is in all of them.
 
     Parameters
     ----------
@@ -126,25 +118,61 @@ def name_contigs(
     Raises
     ------
     DataError
-        A contig is in no file, or its name cannot be a file's.
+        A file is missing or damaged, a contig is in none, or nobody is in all of them.
+    UsageError
+        A contig is wanted without variants that has no gene.
     """
-    available = dict.fromkeys(name for path in variants.files for name in contigs_of(path))
-    found = match_contigs(named, available)
+    keys = {contig_key(name) for name in named}
+    foreign = [name for name in without_variants if contig_key(name) not in keys]
+    if foreign:
+        raise UsageError(
+            f"no gene is on contig {foreign[0]}",
+            got=f"--without-variants {','.join(without_variants)}",
+            wanted=f"among {', '.join(named[:8])}",
+        )
+    given = expand_variants(sources.given_variants, named)
+    there = {path: contigs_of(path) for path in given}
+    files = [path for path in given if match_contigs(named, there[path])]
+    contigs = _name_contigs(named, [name for path in files for name in there[path]], given, without_variants)
+    people = [individuals_of(path) for path in files or given]
+    in_all = set(people[0]).intersection(*people[1:])
+    if not in_all:
+        raise DataError(
+            "nobody is in all of the variant files",
+            where=f"{files[0]} and {len(files) - 1} more",
+            wanted="files of the same people",
+            do="give the files of one cohort",
+        )
+    return VariantFiles(
+        tuple(files or given),
+        contigs,
+        tuple(name for name in people[0] if name in in_all),
+        tuple(sorted(set().union(*people) - in_all)),
+        tuple(path for path in given if files and path not in files),
+    )
+
+
+def _name_contigs(
+    named: Sequence[str], available: Sequence[str], given: Sequence[Path], without_variants: Sequence[str]
+) -> dict[str, str]:
+    """Return the name that each contig of the expression has in the cohort: one for `1` and `chr1`."""
+    found = match_contigs(named, dict.fromkeys(available))
     wanted = {contig_key(name) for name in without_variants}
     absent = [name for name in named if name not in found and contig_key(name) not in wanted]
     if absent:
         raise DataError(
             f"contig {absent[0]} has genes and is not in the variant files",
-            where=", ".join(str(path) for path in variants.files[:3]),
+            where=", ".join(str(path) for path in given[:3]),
             got=f"{len(absent)} such contigs: {', '.join(absent[:5])}",
             wanted="every gene's contig in a header (22 and chr22 are the same)",
             do="give its file, leave those genes out (--contigs names the contigs to take), or take the "
             f"reference as it is (--without-variants {absent[0]})",
         )
-    contigs = {name: found.get(name, name) for name in named}
+    by_key: dict[str, str] = {}
+    contigs = {name: by_key.setdefault(contig_key(name), found.get(name, name)) for name in named}
     odd = next((name for name in contigs.values() if set(name) & set("/\\\0") or name[0] == "."), None)
     if odd is not None:  # contigs name the files of the cohort
-        raise DataError("a contig's name cannot be a file's", where=str(variants.files[0]), got=repr(odd))
+        raise DataError("a contig's name cannot be a file's", where=str(given[0]), got=repr(odd))
     return contigs
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from glm2x.commands.arguments import comma_separated
 from glm2x.console import say
 
 _PLURAL = {"snp": "SNPs", "mnp": "MNPs", "indel": "indels"}
@@ -24,8 +25,8 @@ def build(
     expression_scale: Literal["rpkm", "tpm", "log2", "normalised"] | None = None,
     variant_kind: Literal["snp", "all"] = "snp",
     unphased: Literal["mask", "error"] = "mask",
-    contigs: str = "",
-    without_variants: str = "",
+    contigs: str | None = None,
+    without_variants: str | None = None,
     force: bool = False,
 ) -> None:
     """Build a cohort folder.
@@ -72,16 +73,12 @@ def build(
         expression_scale=expression_scale,
         variant_kind=variant_kind,
         unphased=unphased,
-        contigs=_names(contigs) or None,
-        without_variants=_names(without_variants),
+        contigs=None if contigs is None else comma_separated(contigs, "--contigs"),
+        without_variants=comma_separated(without_variants, "--without-variants"),
         force=force,
     )
     _describe(manifest)
     say(f"written to {out}")
-
-
-def _names(listed: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in listed.split(",") if name.strip())
 
 
 def check(cohort: Path, /) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from glm2x.commands.arguments import comma_separated
 from glm2x.console import progress, say
 
 
@@ -17,7 +18,7 @@ def consensus(
     individuals: Path,
     out: Path,
     contigs: str | None = None,
-    without_variants: str = "",
+    without_variants: str | None = None,
     force: bool = False,
 ) -> None:
     """Write INDIVIDUAL_allele_1_forward.fa and INDIVIDUAL_allele_2_forward.fa of every individual.
@@ -54,8 +55,8 @@ def consensus(
         variants,
         people,
         out,
-        contigs=None if contigs is None else _names(contigs),
-        without_variants=_names(without_variants),
+        contigs=None if contigs is None else comma_separated(contigs, "--contigs"),
+        without_variants=comma_separated(without_variants, "--without-variants"),
         force=force,
     )
     if plan.unknown:
@@ -72,7 +73,3 @@ def consensus(
         say(f"  {fate.replace('_', ' ')}: {count:,} (first: {counts.first[fate]})")
     what = f"{len(plan.missing):,} files of {plan.size / 1e6:,.1f} MB ({len(plan.contigs)} contigs)"
     say(f"consensus: {what} written to {out}")
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]

@@ -101,6 +101,9 @@ class ContigColumns:
     def add(self, record: Any) -> None:
         """Apply one record, or count why not."""
         position = record.start
+        if position < 0:  # POS 0, the telomere: no base of the contig
+            self._count("before_contig", record)
+            return
         if position <= self._last:
             if position < self._last:
                 raise unsorted(self._path, record, f"after position {self._last + 1:,}")
@@ -151,47 +154,61 @@ class ContigColumns:
             return
         numbers = [allele.number for allele in found.alleles]
         haplotypes, heterozygotes = self._alleles(record, numbers, found.skipped or {})
-        applied = np.zeros(len(haplotypes), dtype=np.bool_)
+        fates = set()
         claims = []
         for allele in found.alleles:
             carried = haplotypes == allele.number
             unphased = np.zeros_like(carried)
             if heterozygotes is not None:
                 unphased = np.repeat((heterozygotes == allele.number).any(axis=1), 2)
+            column = self._open_column(allele)
+            wanted = carried | unphased
+            carried = carried & ~self._taken(record.start, behind=allele.anchored)
+            unphased = unphased & ~self._taken(record.start, behind=False) & ~_people_of(column)
             carries = carried | unphased
-            free = self._free(record.start, allele)
-            if free is not None:
-                blocked = int((carries & ~free).sum())
-                if blocked:
-                    self._count("overlapping", record, blocked)
-                carried, unphased, carries = carried & free, unphased & free, carries & free
+            blocked = int((wanted & ~carries).sum())
+            if blocked:
+                self._count("overlapping", record, blocked)
+                fates.add("overlapping")
             if carries.any():
-                self._column(allele, carried, unphased if unphased.any() else None)
+                self._carry(column, allele, carried, unphased if unphased.any() else None)
                 claims.append(_Claim(record.start + len(record.REF) - 1, carries, allele.inserts))
-                applied |= carries
+                fates.add("applied")
         self._claims += claims
-        self._count("applied" if applied.any() else "not_carried", record)
+        if "applied" in fates or not fates:
+            self._count("applied" if fates else "not_carried", record)
 
-    def _free(self, position: int, allele: Allele) -> NDArray[np.bool_] | None:
-        """Return the haplotypes that no earlier record has settled here, or None for all."""
-        taken = None
+    def _taken(self, position: int, *, behind: bool) -> NDArray[np.bool_]:
+        """Return the haplotypes that an earlier record has settled here, bool ``[2 individuals]``.
+
+        `behind`: what only changes bases behind this one may follow a record that ends on it, unless that
+        one inserts.
+        """
+        taken = np.zeros(2 * len(self._individuals), dtype=np.bool_)
         for claim in self._claims:
-            if claim.last < position:
-                continue
-            if claim.last == position and allele.anchored and not claim.inserted:
-                continue  # it leaves the base both stand on as it is
-            taken = claim.carried if taken is None else taken | claim.carried
-        return None if taken is None else ~taken
+            if not (behind and claim.last == position and not claim.inserted):
+                taken |= claim.carried
+        return taken
 
-    def _column(self, allele: Allele, carried: NDArray[np.bool_], unphased: NDArray[np.bool_] | None) -> None:
-        """Open a column, or add its carriers to the one that says the same."""
-        for column in self._open:
-            if (column.position, column.ref, column.alt) == (allele.position, allele.ref, allele.alt):
-                column.carried = column.carried | carried
-                if unphased is not None:
-                    column.unphased = unphased | (column.unphased if column.unphased is not None else False)
-                return
-        self._open.append(_Column(allele.position, allele.ref, allele.alt, carried, unphased))
+    def _open_column(self, allele: Allele) -> _Column | None:
+        """Return the open column that says the same, as another record at this place may have."""
+        same = (allele.position, allele.ref, allele.alt)
+        return next((c for c in self._open if (c.position, c.ref, c.alt) == same), None)
+
+    def _carry(
+        self,
+        column: _Column | None,
+        allele: Allele,
+        carried: NDArray[np.bool_],
+        unphased: NDArray[np.bool_] | None,
+    ) -> None:
+        """Add carriers to a column, or open one."""
+        if column is None:
+            self._open.append(_Column(allele.position, allele.ref, allele.alt, carried, unphased))
+            return
+        column.carried = column.carried | carried
+        if unphased is not None:
+            column.unphased = unphased if column.unphased is None else column.unphased | unphased
 
     def _close_before(self, position: int | None) -> None:
         """Write the open columns before a position (None: all), in order."""
@@ -314,6 +331,13 @@ class ContigColumns:
 
     def _example(self, record: Any, who: NDArray[np.bool_]) -> str:
         return f"{self._individuals[int(who.argmax())]} at {site(record)}"
+
+
+def _people_of(column: _Column | None) -> NDArray[np.bool_] | np.bool_:
+    """Return both haplotypes of everybody who carries a column on one of them, bool ``[2 individuals]``."""
+    if column is None:
+        return np.False_
+    return np.repeat(column.carried[0::2] | column.carried[1::2], 2)
 
 
 def _short(letters: str) -> str:

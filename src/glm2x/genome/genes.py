@@ -11,6 +11,7 @@ from typing import Literal
 from glm2x.errors import UsageError
 
 Strand = Literal["+", "-"]
+GeneSide = Literal["seen", "unseen"]  # of a split of genes
 
 _ENSEMBL = re.compile(r"(ENS[A-Z]*\d{6,})\.\d+(_PAR_Y)?")
 
@@ -68,6 +69,13 @@ def contig_key(name: str) -> str:
     """Return the name that `22` and `chr22` (and `M`, `MT`, `chrM`) share."""
     key = name.removeprefix("chr")
     return "MT" if key == "M" else key
+
+
+def contig_forms(name: str) -> tuple[str, ...]:
+    """Return the names that mean the same contig, the given one first."""
+    key = contig_key(name)
+    short = ("MT", "M") if key == "MT" else (key,)
+    return tuple(dict.fromkeys((name, *short, *(f"chr{form}" for form in short))))
 
 
 def match_contigs(names: Iterable[str], available: Iterable[str]) -> dict[str, str]:

@@ -75,7 +75,7 @@ class HaplotypeWindow:
         places = _changes(variants, reach.columns)
         masks = _masks(variants, reach.columns, places)
         self.width = len(places) + len(masks)
-        self.one_pattern_one_sequence = variants.longest_ref <= 1 and not reach.spliced
+        self.one_pattern_one_sequence = variants.only_snps
         # one row a haplotype, so that the path taken once a haplotype reads a few consecutive bytes
         table = np.concatenate([carried, *(who[None] for _, _, who in masks)]) if masks else carried
         self._bits = np.packbits(np.ascontiguousarray(table.T), axis=1)
@@ -224,7 +224,8 @@ def _reach(variants: PhasedVariants, tss: int, window: int) -> _Reach:
     half = window // 2
     start, end = window_interval(tss, window)
     while True:
-        columns = variants.columns_touching(start, end)
+        # an insertion that is told by the base behind it masks the last base of the window
+        columns = variants.columns_touching(start, end if variants.only_snps else end + 1)
         gained = variants.alt.between(columns).lengths - variants.ref.between(columns).lengths
         changing = np.flatnonzero(gained)
         if not changing.size:
@@ -265,13 +266,14 @@ def _masks(
 ) -> list[tuple[int, int, NDArray[np.bool_]]]:
     """Return the stretches that are N in people of unknown phase: first base, end, bool ``[2 individuals]``.
 
-    It is the bases that the allele would replace; for an insertion the base before it.
+    It is the bases that the allele would replace; for an insertion the base before it, and at the very
+    beginning of a contig the one behind.
     """
     where, who = variants.unphased(columns)
     merged: dict[tuple[int, int], NDArray[np.bool_]] = {}
     for j, rows in zip(where.tolist(), who, strict=True):
         place = places[j]
-        first = place.at if len(place.removed) else place.at - 1
+        first = place.at if len(place.removed) else max(place.at - 1, 0)
         key = (first, first + max(len(place.removed), 1))
         merged[key] = merged[key] | rows if key in merged else rows
     return [(first, last, rows) for (first, last), rows in merged.items()]

@@ -6,51 +6,118 @@ import io
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import IO, TextIO
 
-_said: int | None = None  # the descriptor of the file that takes what htslib says
+_lock = threading.Lock()
+_readers = 0
+_aside: _Aside | None = None
 
 
 @contextmanager
 def standard_error_aside() -> Iterator[None]:
-    """Turn file descriptor 2, which htslib writes to, into a temporary file; Python's own output goes on.
+    """Turn file descriptor 2, which htslib writes to, into a temporary file while anybody reads.
 
-    htslib has no other way to be silent about a damaged record or a header that lacks a definition.
+    htslib has no other way to be silent about a damaged record or a header that lacks a definition. What
+    Python writes to `sys.stderr` meanwhile goes to the terminal; a stream that was made of descriptor 2
+    by other means does not.
     """
-    global _said
-    if _said is not None:  # a reader inside a reader
+    global _readers, _aside
+    with _lock:
+        _readers += 1
+        if _aside is None:
+            _aside = _Aside()
+    try:
         yield
-        return
-    ours = sys.stderr
-    ours.flush()
-    with tempfile.TemporaryFile() as said, os.fdopen(os.dup(2), "wb", buffering=0) as terminal:
-        aside = io.TextIOWrapper(terminal, ours.encoding, ours.errors, write_through=True)
-        if _is_descriptor_2(ours):
-            sys.stderr = aside
-        os.dup2(said.fileno(), 2)
-        _said = said.fileno()
-        try:
-            yield
-        finally:
-            _said = None
-            os.dup2(terminal.fileno(), 2)
-            sys.stderr = ours
-            aside.detach()
+    finally:
+        with _lock:
+            _readers -= 1
+            if not _readers and _aside is not None:
+                _aside.end()
+                _aside = None
 
 
 def complaint() -> str:
     """Return htslib's last complaint while standard error is aside, or nothing."""
-    if _said is None:
-        return ""
-    size = os.fstat(_said).st_size
-    tail = os.pread(_said, 4096, max(size - 4096, 0)).decode(errors="replace")
-    complaints = [line for line in tail.splitlines() if line.startswith("[E::")]
-    return complaints[-1].partition("] ")[2] if complaints else ""
+    return _aside.last_error() if _aside is not None else ""
 
 
-def _is_descriptor_2(stream: object) -> bool:
+class _Forward(io.TextIOBase):
+    """Stands in for `sys.stderr` while descriptor 2 is aside, and hands on to it afterwards."""
+
+    def __init__(self, ours: TextIO, terminal: int) -> None:
+        self._ours = ours
+        self._terminal: int | None = terminal
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """That of the stream it stands in for."""
+        return self._ours.encoding
+
+    def write(self, text: str) -> int:
+        """Write to the terminal."""
+        if self._terminal is None:
+            return self._ours.write(text)
+        rest = text.encode(self._ours.encoding, self._ours.errors or "backslashreplace")
+        while rest:
+            rest = rest[os.write(self._terminal, rest) :]
+        return len(text)
+
+    def fileno(self) -> int:
+        """Return the terminal's descriptor."""
+        return self._ours.fileno() if self._terminal is None else self._terminal
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return os.isatty(self.fileno())
+
+    def hand_on(self) -> None:
+        """From now on write to the stream itself."""
+        self._terminal = None
+
+
+class _Aside:
+    """Descriptor 2, turned into a file until `end`."""
+
+    def __init__(self) -> None:
+        self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (until `end`)
+        self._terminal: int | None = None
+        self._ours = sys.stderr
+        self._forward: _Forward | None = None
+        try:
+            self._terminal = os.dup(2)
+        except OSError:  # there is no standard error
+            return
+        if self._ours is not None and _is_descriptor_2(self._ours):
+            self._ours.flush()
+            self._forward = _Forward(self._ours, self._terminal)
+            sys.stderr = self._forward
+        os.dup2(self._said.fileno(), 2)
+
+    def end(self) -> None:
+        """Put everything back as it was."""
+        if self._terminal is not None:
+            os.dup2(self._terminal, 2)
+        if self._forward is not None:
+            self._forward.hand_on()
+            if sys.stderr is self._forward:
+                sys.stderr = self._ours
+        if self._terminal is not None:
+            os.close(self._terminal)
+        self._said.close()
+
+    def last_error(self) -> str:
+        """Return the last complaint, without the name of htslib's function; or nothing."""
+        size = os.fstat(self._said.fileno()).st_size
+        tail = os.pread(self._said.fileno(), 4096, max(size - 4096, 0)).decode(errors="replace")
+        complaints = [line for line in tail.splitlines() if line.startswith("[E::")]
+        return complaints[-1].partition("] ")[2] if complaints else ""
+
+
+def _is_descriptor_2(stream: TextIO) -> bool:
     try:
-        return stream.fileno() == 2  # type: ignore[attr-defined,no-any-return]
+        return stream.fileno() == 2
     except (AttributeError, OSError, ValueError):
         return False

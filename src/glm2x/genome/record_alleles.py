@@ -97,7 +97,7 @@ def record_alleles(position: int, ref: str, alts: Sequence[str], kind: VariantKi
 
 def _reason(ref: str, alt: str, kind: VariantKind) -> str:
     """Return why an ALT is not applied, or nothing."""
-    if not alt or alt == "*" or alt[0] in "<[]." or "[" in alt or "]" in alt:
+    if not alt or alt == "*" or alt[0] == "<" or not {".", "[", "]"}.isdisjoint(alt):
         return "symbolic"
     if kind == "snp" and len(alt) != len(ref):
         return "indel"

@@ -148,9 +148,14 @@ class PhasedVariants:
         )
 
     @cached_property
-    def longest_ref(self) -> int:
-        """The length of the longest REF in bp; 0 without columns."""
-        return int(self.ref.lengths.max(initial=0))
+    def only_snps(self) -> bool:
+        """Whether every column is one base in the place of one."""
+        return not bool(np.any(self.ref.lengths != 1) or np.any(self.alt.lengths != 1))
+
+    @cached_property
+    def _reached(self) -> NDArray[np.int64]:
+        """How far the columns up to each one reach, int64 ``[columns]``, 0-based end."""
+        return np.maximum.accumulate(self.position + self.ref.lengths)
 
     def columns_between(self, start: int, end: int) -> slice:
         """Return the columns whose position lies in ``[start, end)``, 0-based."""
@@ -158,8 +163,11 @@ class PhasedVariants:
         return slice(int(first), int(last))
 
     def columns_touching(self, start: int, end: int) -> slice:
-        """Return the columns from the first whose REF may reach into ``[start, end)``, 0-based."""
-        return self.columns_between(start - max(self.longest_ref - 1, 0), end)
+        """Return the columns from the first whose REF reaches into ``[start, end)``, 0-based."""
+        if self.only_snps:
+            return self.columns_between(start, end)
+        first = int(np.searchsorted(self._reached, start, side="right"))
+        return slice(first, max(first, int(np.searchsorted(self.position, end))))
 
     def carried(self, columns: slice) -> NDArray[np.bool_]:
         """Return who carries what, bool ``[columns, 2 individuals]``; unphased heterozygotes nothing."""

@@ -1,34 +1,36 @@
 """The variants of a contig on disk: written as they come, read window by window.
 
-::
-
-    {contig}.parquet         position (0-based), ref, alt, unphased (whether it has a row in the third file)
-    {contig}.npy             uint8 [columns, ceil(2 individuals / 8)]
-    {contig}.unphased.npy    uint8 [rows, ceil(2 individuals / 8)]
-
-A window is one stretch of consecutive bytes in each array, so that mapped into memory it touches
-nothing else.
+``{contig}.columns.npz`` holds the alleles, ``{contig}.npy`` who carries them and ``{contig}.unphased.npy``
+who does with unknown phase; docs/cohort-format.md has their layout. The alleles of a contig are read
+whole; the genotypes are mapped into memory, and a window is one stretch of consecutive bytes in them.
 """
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from pathlib import Path
 from typing import IO
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from glm2x.errors import DataError
-from glm2x.genome.sequence import encode
 from glm2x.genome.variants import Alleles, PhasedVariants
 
-_ROWS_AT_ONCE = 65_536  # of the table, before they leave Python objects for polars
-_SCHEMA = {"position": pl.Int64, "ref": pl.String, "alt": pl.String, "unphased": pl.Boolean}
+_COLUMNS_AT_ONCE = 65_536  # before they leave Python objects for arrays
+_ARRAYS = {
+    "position": np.int64,
+    "ref": np.uint8,
+    "ref_length": np.uint32,
+    "alt": np.uint8,
+    "alt_length": np.uint32,
+    "unphased": np.int64,
+}
 
 
 class VariantsWriter:
-    """Writes the columns of one contig in ascending order; little stays in memory but their table.
+    """Writes the columns of one contig in ascending order; little stays in memory but their alleles.
 
     Parameters
     ----------
@@ -45,9 +47,11 @@ class VariantsWriter:
         self._contig = contig
         self._individuals = individuals
         self._bits = _Rows(folder / f"{contig}.npy", -(-2 * individuals // 8))
-        self._unphased = _Rows(folder / f"{contig}.unphased.npy", -(-2 * individuals // 8))
-        self._rows: list[tuple[int, str, str, bool]] = []
-        self._tables: list[pl.DataFrame] = [pl.DataFrame(schema=_SCHEMA)]
+        self._unphased_bits = _Rows(folder / f"{contig}.unphased.npy", -(-2 * individuals // 8))
+        self._open: list[tuple[int, str, str]] = []
+        self._unphased: list[int] = []
+        self._parts: list[dict[str, NDArray[np.integer]]] = []
+        self._count = 0
 
     def add(
         self,
@@ -58,31 +62,43 @@ class VariantsWriter:
         unphased: NDArray[np.bool_] | None = None,
     ) -> None:
         """Append one column: who carries it, and who does unphased, bool ``[2 individuals]``."""
-        self._rows.append((position, ref, alt, unphased is not None))
+        self._open.append((position, ref, alt))
         self._bits.add(carried)
         if unphased is not None:
-            self._unphased.add(unphased)
-        if len(self._rows) == _ROWS_AT_ONCE:
-            self._tabulate()
+            self._unphased.append(self._count)
+            self._unphased_bits.add(unphased)
+        self._count += 1
+        if len(self._open) == _COLUMNS_AT_ONCE:
+            self._pack()
 
     def finish(self) -> PhasedVariants:
         """Close the files and return what they hold, mapped into memory."""
-        self._tabulate()
-        pl.concat(self._tables).write_parquet(self._folder / f"{self._contig}.parquet")
+        self._pack()
+        parts = {name: np.concatenate([part[name] for part in self._parts]) for name in _ARRAYS}
+        np.savez_compressed(self._folder / f"{self._contig}.columns.npz", allow_pickle=False, **parts)
         self._bits.finish()
-        self._unphased.finish()
+        self._unphased_bits.finish()
         self.close()
         return open_variants_of(self._folder, self._contig, self._individuals)
 
     def close(self) -> None:
         """Close the files as they are; without `finish` they say that they hold nothing."""
         self._bits.close()
-        self._unphased.close()
+        self._unphased_bits.close()
 
-    def _tabulate(self) -> None:
-        if self._rows:
-            self._tables.append(pl.DataFrame(self._rows, schema=_SCHEMA, orient="row"))
-            self._rows = []
+    def _pack(self) -> None:
+        ref = Alleles.of([ref for _, ref, _ in self._open])
+        alt = Alleles.of([alt for _, _, alt in self._open])
+        part = {
+            "position": np.asarray([column[0] for column in self._open]),
+            "ref": ref.codes,
+            "ref_length": ref.lengths,
+            "alt": alt.codes,
+            "alt_length": alt.lengths,
+            "unphased": np.asarray(self._unphased),
+        }
+        self._parts.append({name: part[name].astype(kind) for name, kind in _ARRAYS.items()})
+        self._open, self._unphased = [], []
 
 
 class _Rows:
@@ -112,26 +128,23 @@ class _Rows:
 
 
 def open_variants_of(folder: Path, contig: str, individuals: int) -> PhasedVariants:
-    """Open what a `VariantsWriter` wrote; genotypes are mapped into memory, the table is read.
+    """Open what a `VariantsWriter` wrote.
 
     Raises
     ------
     DataError
         A file is missing or damaged, or they do not belong together.
     """
-    path = folder / f"{contig}.parquet"
-    table = read_parquet(path)
-    if dict(table.schema) != _SCHEMA:
-        raise _damaged(path, f"columns {', '.join(table.columns)}", f"columns {', '.join(_SCHEMA)}")
-    unphased = np.flatnonzero(table["unphased"].to_numpy())
+    arrays = _read_arrays(folder / f"{contig}.columns.npz")
     width = -(-2 * individuals // 8)
+    count, unphased = len(arrays["position"]), arrays["unphased"]
     return PhasedVariants(
         contig,
         individuals,
-        table["position"].to_numpy(),
-        _alleles(table["ref"]),
-        _alleles(table["alt"]),
-        map_array(folder / f"{contig}.npy", (len(table), width)),
+        arrays["position"],
+        _alleles(arrays["ref"], arrays["ref_length"]),
+        _alleles(arrays["alt"], arrays["alt_length"]),
+        map_array(folder / f"{contig}.npy", (count, width)),
         unphased,
         map_array(folder / f"{contig}.unphased.npy", (len(unphased), width)),
     )
@@ -155,19 +168,26 @@ def map_array(path: Path, shape: tuple[int, ...] | None = None) -> NDArray[np.ui
     return np.asarray(array)
 
 
-def read_parquet(path: Path) -> pl.DataFrame:
-    """Read a table of a cohort (`DataError` where it cannot be)."""
+def _read_arrays(path: Path) -> dict[str, NDArray[np.int64]]:
+    # read with numpy and not as a table with polars, which does not survive a fork, as a data loader's
     try:
-        return pl.read_parquet(path, glob=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise _damaged(path, str(error), "a Parquet table") from error
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in _ARRAYS}
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise _damaged(path, str(error), f"arrays {', '.join(_ARRAYS)}") from error
+    lengths = [len(arrays[name]) for name in ("position", "ref_length", "alt_length")]
+    totals = [int(arrays[f"{name}_length"].sum()) for name in ("ref", "alt")]
+    if any(arrays[name].dtype != kind for name, kind in _ARRAYS.items()) or len(set(lengths)) > 1:
+        raise _damaged(path, f"{lengths} positions and alleles", "as many of each")
+    if totals != [len(arrays["ref"]), len(arrays["alt"])]:
+        raise _damaged(path, f"{totals} bases", "as many as the lengths of the alleles say")
+    return arrays
 
 
-def _alleles(texts: pl.Series) -> Alleles:
-    start = np.zeros(len(texts) + 1, dtype=np.int64)
-    np.cumsum(texts.str.len_bytes().to_numpy(), out=start[1:])
-    joined = texts.str.join("").item() if len(texts) else ""
-    return Alleles(encode(joined), start)
+def _alleles(codes: NDArray[np.integer], lengths: NDArray[np.integer]) -> Alleles:
+    start = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=start[1:])
+    return Alleles(codes.astype(np.uint8, copy=False), start)
 
 
 def _damaged(path: Path, got: str, wanted: str) -> DataError:

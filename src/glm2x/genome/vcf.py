@@ -107,6 +107,14 @@ def read_variants(
 
 def _refuse_second(contig: str, record: Any, path: Path, source: dict[str, Path]) -> None:
     """Raise where a contig's records come a second time; remember where they came first."""
+    if source.get(contig) is path and contig != record.CHROM:
+        raise DataError(
+            f"one file has contig {contig} under two names",
+            where=f"{site(record)} of {path}",
+            got=record.CHROM,
+            wanted="one name (22 and chr22 are the same)",
+            do="bcftools annotate --rename-chrs gives one",
+        )
     if source.get(contig) is path:
         raise unsorted(path, record, "the contig came before")
     if contig in source:

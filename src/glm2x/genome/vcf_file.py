@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from glm2x.errors import DataError
 from glm2x.files import require_file
 from glm2x.genome.bgzf import refuse_truncated
-from glm2x.genome.genes import contig_key
+from glm2x.genome.genes import contig_forms
 from glm2x.genome.htslib import complaint, standard_error_aside
 
 PLACE = "{chrom}"  # in the name of a variant file, where a contig's name stands
@@ -54,7 +54,7 @@ def contigs_of(path: Path | str) -> tuple[str, ...]:
     reader = open_variants(Path(path), [])
     with letters_of(Path(path)):
         named = tuple(reader.seqnames)
-    return named or tuple(dict.fromkeys(record.CHROM for record in read_records(reader, Path(path))))
+        return named or tuple(dict.fromkeys(record.CHROM for record in read_records(reader, Path(path))))
 
 
 def expand_variants(given: Sequence[Path], contigs: Iterable[str]) -> list[Path]:
@@ -78,9 +78,7 @@ def expand_variants(given: Sequence[Path], contigs: Iterable[str]) -> list[Path]
         if PLACE not in str(path):
             files.append(require_file(path, kind="variant file"))
             continue
-        names = dict.fromkeys(
-            form for name in contigs for form in (name, contig_key(name), f"chr{contig_key(name)}")
-        )
+        names = dict.fromkeys(form for name in contigs for form in contig_forms(name))
         paths = [Path(str(path).replace(PLACE, name)) for name in names]
         found = [candidate for candidate in paths if candidate.is_file()]
         if not found:
@@ -165,7 +163,7 @@ def row_order(samples: list[str], individuals: Sequence[str], path: Path) -> NDA
 
 def site(record: Any) -> str:
     """Return a record's place as people write it, 1-based."""
-    return f"{record.CHROM}:{record.POS:,}"
+    return f"{record.CHROM}:{record.start + 1:,}"
 
 
 def unsorted(path: Path, record: Any, got: str) -> DataError:
