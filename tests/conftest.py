@@ -10,7 +10,8 @@ import pytest
 
 from glm2x.cohort.build import build_cohort
 from glm2x.cohort.cohort import Cohort
-from glm2x.cohort.presets import make_split, preset_people
+from glm2x.cohort.freeze import make_split
+from glm2x.cohort.presets import preset_people
 from glm2x.cohort.sources import CohortSources
 from glm2x.cohort.split import Split
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -11,6 +12,7 @@ import pytest
 
 from glm2x.cli import run
 from glm2x.cohort.cohort import Cohort
+from glm2x.cohort.listed import packaged
 from glm2x.cohort.split import Split
 
 NAMES = ("n10-draw0", "n10-draw1", "n40-draw0", "n40-draw1", "all")
@@ -127,12 +129,22 @@ def test_nothing_is_overwritten_and_of_many_all_or_none(
         (["--train-count", "10,20"], "--train-count is one number"),
         (["--train-count", "all"], "--train-count is one number"),
         (["--train-count", "10", "--draw", "1"], "--draw goes with --preset few-shot"),
-        (["--train-count", "10", "--train-share", "0.5"], "--train-share goes with a preset"),
+        (
+            ["--train-count", "10", "--train-share", "0.5"],
+            "--train-share goes with --preset fraction, few-shot",
+        ),
         (["--preset", "s250", "--train-share", "0.5"], "--train-share does not go with s250"),
         (["--preset", "s250", "--validation-count", "5"], "--validation-count goes with --train-count"),
         (["--preset", "full", "--validation", "v"], "--validation goes with --train and --test"),
         (["--preset", "s250", "--unseen-contigs", "8"], "no gene lies on a contig"),
         (["--preset", "leave-one-population-out", "--population", "YRI"], "FIN 92"),
+        (["--preset", "few-shot", "--train-count", "all", "--draw", "3"], "all of them are one split"),
+        (["--preset", "few-shot", "--train-count", "10,010"], "no list of numbers"),
+        (["--preset", "s250", "--unseen-contigs", ""], "--unseen-contigs names no contig"),
+        (["--preset", "s250", "--unseen-share", "0.01"], "--unseen-share holds out no gene"),
+        (["--preset", "published-50-100", "--relatives", "together"], "--relatives does not go with"),
+        (["--train", "a", "--test", "b", "--relatives", "ignore"], "lists are taken as they are"),
+        (["--train", "a", "--test", "b", "--train-share", "0.5"], "goes with --preset fraction, few-shot"),
     ],
 )
 def test_what_is_wrong_is_one_message(
@@ -162,6 +174,48 @@ def test_the_sides_of_a_published_table_are_taken(
     near = [u for u in genes[:3] if any(abs(u.tss - s.tss) < 64_000 for s in (*genes[3:5], *genes[6:]))]
     assert near
     assert f"{len(near)} of 3 unseen genes have a 64,000 bp window that overlaps" in capfd.readouterr().err
+    own = ("--unseen-share", "0.3", "--out", tmp_path / "own.json")
+    assert _run(*words[:-2], *own) == 0
+    assert "the sides of the cohort's own table are not used" in capfd.readouterr().err
+    assert len(Split.load(tmp_path / "own.json").unseen) == 8
+
+
+def test_all_genes_are_taken_where_the_cohort_knows_their_sides(
+    demo_cohort: Cohort,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    published = packaged("published-genes-200.txt")[0]
+    cohort = copy.copy(demo_cohort)
+    cohort.genes = (*demo_cohort.genes[:-1], replace(demo_cohort.genes[-1], gene=published))
+    cohort.gene_ids = tuple(gene.gene for gene in cohort.genes)
+    vars(cohort).pop("_gene_rows", None)
+    monkeypatch.setattr(Cohort, "open", lambda folder: cohort)
+    words = ("split", demo_cohort.folder, "--preset", "published-50-100", "--out")
+    assert _run(*words, tmp_path / "a.json") == 0
+    said = capfd.readouterr().err
+    assert "1 of the 200 published genes are in the cohort" in said
+    assert "0.15 of 1 seen genes is none: no gene validates reference phases" in said
+    assert Split.load(tmp_path / "a.json").seen == (published,)
+    cohort.gene_sides = ("unseen",) * 4 + ("seen",) * (len(cohort.genes) - 4)
+    assert _run(*words, tmp_path / "b.json") == 0
+    split = Split.load(tmp_path / "b.json")
+    assert (len(split.seen), len(split.unseen)) == (len(cohort.genes) - 4, 4)
+    said = capfd.readouterr().err
+    assert "genes: {personal: " in said
+    assert f"which leave out {len(split.reference_excluded)} beside those" in said
+
+
+def test_a_gene_named_twice_is_said(
+    demo_cohort: Cohort, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    name = demo_cohort.gene_ids[0]
+    (tmp_path / "genes").write_text(f"{name}\n{name.partition('.')[0]}\n")
+    words = ("--preset", "full", "--genes", tmp_path / "genes", "--out", tmp_path / "s.json")
+    assert _run("split", demo_cohort.folder, *words) == 0
+    assert "1 genes of the list stand there twice" in capfd.readouterr().err
+    assert Split.load(tmp_path / "s.json").seen == (name,)
 
 
 def test_what_was_done_about_relatives_is_said_and_frozen(

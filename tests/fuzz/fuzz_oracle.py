@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fuzz_bcf import bcf_to_text
-from fuzz_oracle_tables import NonsenseError, number, plain, read_expression, read_table, text_of, whole
+from fuzz_oracle_tables import NA, NonsenseError, number, plain, read_expression, read_table, text_of, whole
 
 COMPLEMENT = str.maketrans("ACGT", "TGCA")
 STAND_INS = ("<NON_REF>", "<*>")
@@ -225,11 +225,17 @@ def _covariates(data: bytes, people: list[str]) -> dict[str, Any]:
 
 def _people(data: bytes, people: list[str]) -> list[dict[str, Any]]:
     header, rows = read_table(data)
-    if "individual" not in header:
+    called = [name.lstrip("#").strip().lower() for name in header]
+    if "population" not in called:
+        called = ["population" if name == "pop" else name for name in called]
+    if "individual" not in called:
         raise NonsenseError("the individuals")
-    kept = [name for name in ("population", "family") if name in header]
-    described = [dict(zip(header, row, strict=True)) for row in rows]
+    kept = [name for name in ("population", "family") if name in called]
+    # of columns of one name the first holds
+    described = [dict(zip(reversed(called), reversed(row), strict=True)) for row in rows]
     by_name = {row["individual"]: row for row in described}
     if len(by_name) < len(rows) or not set(by_name) & set(people):
         raise NonsenseError("the individuals")
-    return [{"individual": p, **{k: by_name.get(p, {}).get(k) or None for k in kept}} for p in people]
+    unknown = {"population": NA, "family": (*NA, "0", "-9")}
+    of = {name: {k: None if row[k] in unknown[k] else row[k] for k in kept} for name, row in by_name.items()}
+    return [{"individual": p, **of.get(p, dict.fromkeys(kept))} for p in people]

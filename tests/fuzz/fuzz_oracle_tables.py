@@ -124,9 +124,9 @@ Genes = list[list[Any]]  # (gene, contig, TSS, strand) of each
 Columns = dict[str, list[float | None]]
 
 
-def read_annotation(data: bytes) -> dict[str, tuple[str, int, str]]:
-    """Return contig, TSS (0-based) and strand of each gene of a GTF."""
-    found: dict[str, tuple[str, int, str]] = {}
+def read_annotation(data: bytes) -> dict[str, tuple[str, int, str] | None]:
+    """Return contig, TSS (0-based) and strand of each gene of a GTF; None where it has several."""
+    found: dict[str, tuple[str, int, str] | None] = {}
     for line in re.split("\r\n|\r|\n", text_of(plain(data))):
         if not line or line.startswith("#"):
             continue
@@ -142,7 +142,7 @@ def read_annotation(data: bytes) -> dict[str, tuple[str, int, str]]:
             raise NonsenseError(f"a gene of the GTF: {line!r:.80}")
         place = (contig, (first if strand == "+" else last) - 1, strand)
         if strand in "+-" and found.setdefault(name[1], place) != place:
-            raise NonsenseError(f"{name[1]} at two places")
+            found[name[1]] = None
     return found
 
 
@@ -160,7 +160,9 @@ def read_matrix(data: bytes, annotation: bytes) -> tuple[Genes, Columns]:
     kept = [i for i, name in enumerate(names) if name in places]
     if not kept:
         raise NonsenseError("no gene is in the annotation")
-    genes = [[names[i], *places[names[i]]] for i in kept]
+    if not all(places[names[i]] for i in kept):
+        raise NonsenseError("a gene at two places")
+    genes = [[names[i], *(places[names[i]] or ())] for i in kept]
     return genes, {name: [values[i][j] for i in kept] for j, name in enumerate(header[lead:])}
 
 

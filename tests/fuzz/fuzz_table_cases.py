@@ -175,6 +175,10 @@ PEOPLE_DAMAGES: dict[str, tuple[Damage, str]] = {
     "nobody-known": (lambda d, _: b"individual\tpopulation\tfamily\nx\tGBR\tf\n", "refused"),
     "population-empty": (edit("\tGBR\tf1\nbob", "\t\tf1\nbob"), "either"),
     "columns-swapped": (edit("population\tfamily", "family\tpopulation"), "right"),
+    "columns-in-capitals": (edit("population\tfamily", "Population\tFAMILY"), "right"),
+    "column-pop": (edit("population", "pop"), "right"),
+    "family-zero": (edit("\tf3", "\t0"), "right"),
+    "population-na": (edit("\tFIN\tf2", "\tNA\tNA"), "right"),
     "person-without-name": (edit("\nbob\t", "\n\t"), "either"),
 }
 COVARIATE_DAMAGES: dict[str, tuple[Damage, str]] = {

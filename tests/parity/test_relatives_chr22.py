@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from glm2x.cohort.build import build_cohort
@@ -42,7 +43,7 @@ def test_relatives_are_on_one_side(cohort: Cohort, preset: str) -> None:
 
 def test_the_pairs_are_those_of_the_protocol(cohort: Cohort) -> None:
     people = preset_people(cohort, "s250")
-    pairs, groups, largest = (16, 14, 3) if "population" in cohort.people.columns else (46, 29, 5)
+    pairs, groups, largest = (26, 23, 3) if "population" in cohort.people.columns else (53, 29, 7)
     assert people.relatives == (
         f"{pairs} pairs of relatives (from 85,485 variants) kept on one side, in {groups} groups, "
         f"the largest of {largest} people"
@@ -51,3 +52,19 @@ def test_the_pairs_are_those_of_the_protocol(cohort: Cohort) -> None:
     known = related_pairs(cohort, ["HG00116"], ["HG00120"]).pairs
     assert known[0][:2] == ("HG00116", "HG00120")
     assert known[0][2] == pytest.approx(0.43, abs=0.04)
+
+
+def test_s250_alone_is_the_protocols_list_and_together_says_how_far_it_is_not(cohort: Cohort) -> None:
+    order = [cohort.individuals[i] for i in np.random.RandomState(0).permutation(358)]
+    alone = preset_people(cohort, "s250", relatives="ignore")
+    assert [*alone.train, *alone.validation, *alone.test] == order
+    assert (len(alone.train), len(alone.validation)) == (210, 40)
+    assert alone.warnings == ()
+    together = preset_people(cohort, "s250")
+    sides = ("train", "validation", "test")
+    moved = sum(len({*getattr(alone, side)} - {*getattr(together, side)}) for side in sides)
+    assert moved > 0
+    assert together.warnings == (
+        f"{moved} people moved to another side to keep relatives together; --relatives ignore gives the "
+        "protocol's own lists",
+    )

@@ -39,6 +39,7 @@ def make_cohort(
         "expression_scale": scale,
         "files": {"a": {"sha256": "0"}},
         "reference_contigs": list(reference),
+        "counts": {"columns": {"1": 0, "2": 0}},
     }
     names = ("PC1",) if covariates else ()
     values = np.random.default_rng(1).normal(size=(len(names), len(PEOPLE)))
@@ -94,10 +95,11 @@ def checks(
     split: Split | None = None,
     target: str | None = "log",
     sources: tuple[PredictionMetadata, ...] = (),
+    family: str | None = None,
 ) -> dict[str, Check]:
     predictions = Predictions(
         frame,
-        PredictionMetadata(target=target),
+        PredictionMetadata(target=target, split_family=family),
         tuple((f"{i}.parquet", said) for i, said in enumerate(sources)),
     )
     found = run_checks(predictions, make_cells(frame, row_labels(frame)), cohort=cohort, split=split)

@@ -288,7 +288,7 @@ def test_an_open_cohort_can_be_sent_to_another_process(small) -> None:
     before = dictionary.gene("plus").codes()
     sent = pickle.dumps(dictionary)
     assert len(sent) < 20_000
-    assert np.array_equal(pickle.loads(sent).gene("plus").codes(), before)  # noqa: S301 (our own bytes)
+    assert np.array_equal(pickle.loads(sent).gene("plus").codes(), before)
 
 
 def test_a_cohort_can_be_read_after_a_fork(small) -> None:

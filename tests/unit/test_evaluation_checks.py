@@ -326,7 +326,7 @@ def test_a_parent_and_its_child_on_two_sides_fail_and_populations_do_not(genotyp
     found = checks(make_table(split), cohort=cohort, split=split)["relatives_across_sides"]
     assert found.status == "fail"
     assert "1 pairs of a fitted and a test individual" in found.detail
-    assert "p13 and p20 (0.3" in found.detail
+    assert "p13 and p20 (0.4" in found.detail
     assert relatives.related_pairs(cohort, {*PEOPLE[:6], *PEOPLE[12:]}, set(PEOPLE[6:12])).pairs == ()
     apart = make_split(train=PEOPLE[:6], validation=PEOPLE[12:14], test=PEOPLE[6:12])
     assert relatives.related_pairs(cohort, {*apart.train, "p13"}, set(apart.test)).pairs == ()
@@ -356,3 +356,25 @@ def test_a_pair_of_which_both_families_are_known_is_the_tables_affair(genotypes:
     cohort = make_cohort(people={"family": family}, genotypes=genotypes)
     pairs = relatives.related_pairs(cohort, set(TRAIN), set(TEST)).pairs
     assert [pair[:2] for pair in pairs] == [("p01", "p21")]
+
+
+@pytest.mark.parametrize("word", ["NA", "0", "."])
+def test_one_family_name_for_unknown_does_not_switch_genotypes_off(genotypes: np.ndarray, word: str) -> None:
+    genotypes[40:42] = genotypes[26:28]  # p20 (test) is p13 (validation) once more
+    people = {"family": [word] * 23 + ["f"], "population": ["A"] * 12 + ["B"] * 12}
+    cohort = make_cohort(people=people, genotypes=genotypes)
+    split = make_split()
+    found = checks(make_table(split), cohort=cohort, split=split)["relatives_across_sides"]
+    assert found.status == "fail"
+    assert "23 of 24 people have none there; 1 pairs" in found.detail
+    assert "p13 and p20" in found.detail
+
+
+def test_people_of_unknown_population_are_said(genotypes: np.ndarray) -> None:
+    split = make_split()
+    population = ["A"] * 22 + [None, "NA"]
+    cohort = make_cohort(people={"population": population}, genotypes=genotypes)
+    found = relatives.related_pairs(cohort, set(TRAIN), set(TEST))
+    assert found.unjudged == ("p22", "p23")
+    detail = checks(make_table(split), cohort=cohort, split=split)["relatives_across_sides"].detail
+    assert "2 people of unknown, very small or very large populations not judged" in detail

@@ -50,7 +50,12 @@ def make_split(**changes: Any) -> Split:
 
 
 def make_cohort() -> Cohort:
-    manifest = {"expression_scale": "log2", "files": {}, "reference_contigs": []}
+    manifest = {
+        "expression_scale": "log2",
+        "files": {},
+        "reference_contigs": [],
+        "counts": {"columns": {"1": 0, "2": 0}},
+    }
     people = pl.DataFrame({"individual": PEOPLE, "population": ["A", "B"] * 10})
     genes = (Gene("g1", "1", 5_000, "+"), Gene("g2", "1", 7_000, "-"), Gene("g3", "1", 9_000, "+"))
     cohort = Cohort(Path("cohort"), manifest, genes, people, OBSERVED, (), np.zeros((0, 20)))

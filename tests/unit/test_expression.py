@@ -229,3 +229,16 @@ def test_what_is_no_expression(files: Files, content: str | bytes, message: str,
         read_expression(files.write(content), annotation=files.genes)
     assert detail in str(caught.value)
     assert str(files.path) in str(caught.value)
+
+
+def test_a_name_at_two_places_matters_to_those_who_need_its_place(files: Files) -> None:
+    files.genes.write_text(GTF + 'chr2\tx\tgene\t8\t9\t.\t+\t.\tgene_id "third";\n')
+    found = read_expression(files.write(GEUVADIS), annotation=files.genes)
+    assert found.genes == PLACED
+    assert found.counts["annotation_stands_at_two_places"] == 1
+    assert found.first["annotation_stands_at_two_places"] == "third"
+    # a BED with strands places its genes itself
+    bed = read_expression(files.write(BED + "2\t49\t50\tthird\t1\t-\t1\t1\n"), annotation=files.genes)
+    assert bed.counts == {"kept_at_two_places_in_annotation": 1}
+    with pytest.raises(DataError, match="third stands at 2 places"):
+        read_expression(files.write(GEUVADIS + "third\tD\tchr2\t50\t8\t9\n"), annotation=files.genes)

@@ -70,6 +70,15 @@ def test_what_cannot_be_drawn(count: int, draw: int) -> None:
     assert "1 to 100 people (80 to train on, 20 to choose epochs with)" in caught.value.wanted
 
 
+def test_somebody_is_trained_on() -> None:
+    base = replace(BASE, train=BASE.train[:20], validation=tuple(f"v{i}" for i in range(30)))
+    with pytest.raises(UsageError, match="nobody is left to train on") as caught:
+        draw_people(base, 1, 0)
+    assert caught.value.got == "1 people, 1 of them to choose epochs with (as of 50 people 30 do)"
+    assert "--validation-share" in caught.value.do
+    assert len(draw_people(base, 2, 0).train) == 1
+
+
 def test_all_is_the_base_once() -> None:
     splits = few_shot_splits(BASE, [10, None, 20], [0, 4])
     assert list(splits) == [
@@ -97,7 +106,7 @@ def test_counts() -> None:
     assert parse_counts("10, 20,all") == (10, 20, None)
 
 
-@pytest.mark.parametrize("text", ["", "10,", "ten", "0", "-5", "1.5", "10,10", "all,all", "\u0661"])
+@pytest.mark.parametrize("text", ["", "10,", "ten", "0", "-5", "1.5", "10,10", "10,010", "all,all", "\u0661"])
 def test_what_is_no_count(text: str) -> None:
     with pytest.raises(UsageError, match="--train-count is no list of numbers"):
         parse_counts(text)

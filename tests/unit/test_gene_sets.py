@@ -7,7 +7,14 @@ import pytest
 
 from glm2x.cohort import presets
 from glm2x.cohort.cohort import Cohort
-from glm2x.cohort.gene_sets import hold_out_blocks, hold_out_contigs, hold_out_published, overlapping
+from glm2x.cohort.freeze import make_split
+from glm2x.cohort.gene_sets import (
+    chosen_genes,
+    hold_out_blocks,
+    hold_out_contigs,
+    hold_out_published,
+    overlapping,
+)
 from glm2x.cohort.split import Split
 from glm2x.errors import UsageError
 from glm2x.genome.genes import Gene
@@ -33,7 +40,7 @@ def test_genes_in_the_gap_are_on_neither_side() -> None:
 def test_no_window_of_unseen_genes_overlaps_a_seen_one(demo_cohort: Cohort) -> None:
     people = presets.preset_people(demo_cohort, "s250")
     for seed in range(5):
-        split = presets.make_split(demo_cohort, people, window=64_000, unseen_share=0.3, seed=seed)
+        split = make_split(demo_cohort, people, window=64_000, unseen_share=0.3, seed=seed)
         tss = {gene.gene: gene.tss for gene in demo_cohort.genes}
         for one, other in (
             (split.seen, split.unseen),
@@ -99,18 +106,40 @@ def test_a_contig_without_genes_is_an_error() -> None:
 def test_a_share_and_contigs_exclude_each_other(demo_cohort: Cohort) -> None:
     people = presets.preset_people(demo_cohort, "s250")
     with pytest.raises(UsageError, match="two ways to hold out genes"):
-        presets.make_split(demo_cohort, people, window=8, unseen_share=0.1, unseen_contigs=["22"])
+        make_split(demo_cohort, people, window=8, unseen_share=0.1, unseen_contigs=["22"])
+
+
+def test_a_share_that_holds_out_nothing(demo_cohort: Cohort) -> None:
+    people = presets.preset_people(demo_cohort, "s250")
+    with pytest.raises(UsageError, match="--unseen-share holds out no gene") as caught:
+        make_split(demo_cohort, people, window=8, unseen_share=0.01)
+    assert (caught.value.got, caught.value.wanted) == ("0.01 of 26 genes", "at least 0.038")
+    assert len(make_split(demo_cohort, people, window=8, unseen_share=0.038).unseen) == 1
+
+
+def test_a_gene_by_two_names_is_one(demo_cohort: Cohort) -> None:
+    names = demo_cohort.gene_ids
+    stem = names[0].partition(".")[0]
+    assert stem != names[0]
+    genes, said = chosen_genes(demo_cohort, [names[1], names[0], stem])
+    assert genes == (names[1], names[0])
+    assert said == (
+        f"1 genes of the list stand there twice, by two names (first: {names[0]} and {stem}): taken once",
+    )
+    assert chosen_genes(demo_cohort, [stem]) == ((names[0],), ())
+    people = presets.preset_people(demo_cohort, "s250")
+    assert make_split(demo_cohort, people, window=8, genes=[stem, names[0]]).seen == (names[0],)
 
 
 def test_the_sides_of_a_published_table(demo_cohort: Cohort) -> None:
     names = demo_cohort.gene_ids
     people = presets.preset_people(demo_cohort, "published-50-100")
     sides = dict.fromkeys(names, "seen") | {names[3]: "unseen", names[4]: None}
-    split = presets.make_split(demo_cohort, people, window=64_000, published_sides=sides)  # type: ignore[arg-type]
+    split = make_split(demo_cohort, people, window=64_000, published_sides=sides)  # type: ignore[arg-type]
     assert split.unseen == (names[3],)
     assert split.seen == (*names[:3], *names[5:])
     assert split.excluded_genes == {names[4]: "the published table gives it no side"}
-    own = presets.make_split(
+    own = make_split(
         demo_cohort,
         people,
         window=64_000,

@@ -95,5 +95,5 @@ def test_many_threads_leave_it_as_it_was(capfd: pytest.CaptureFixture[str]) -> N
 
 
 def test_the_command_line_without_standard_error(tmp_path: Path) -> None:
-    done = subprocess.run(f"{sys.executable} -m glm2x cohort check {tmp_path} 2>&-", shell=True, check=False)  # noqa: S602
+    done = subprocess.run(f"{sys.executable} -m glm2x cohort check {tmp_path} 2>&-", shell=True, check=False)
     assert done.returncode == 1

@@ -123,3 +123,11 @@ def test_damaged_tables(tmp_path: Path, old: str, new: str, message: str, detail
         read_expression(path)
     assert detail in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def test_twenty_thousand_people(tmp_path: Path) -> None:
+    people = [f"p{i}" for i in range(20_000)]
+    path = write(tmp_path, HEADER + "".join(f"{p},G1,chr1,5,+,train,{i}\n" for i, p in enumerate(people)))
+    found = read_expression(path)
+    assert found.individuals == tuple(people)
+    np.testing.assert_array_equal(found.values, [np.arange(20_000)])

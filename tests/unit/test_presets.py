@@ -12,8 +12,10 @@ import pytest
 
 from glm2x.cohort import presets
 from glm2x.cohort.cohort import Cohort
-from glm2x.cohort.gene_sets import published_genes
-from glm2x.cohort.people import IGNORED, People, listed_people, random_people
+from glm2x.cohort.draw import IGNORED, random_people
+from glm2x.cohort.freeze import make_split
+from glm2x.cohort.listed import listed_people, packaged, published_genes
+from glm2x.cohort.people import People
 from glm2x.errors import DataError, UsageError
 
 NOT_JUDGED = "relatives not judged from genotypes: 1,864 variants, 20,000 needed"
@@ -63,6 +65,47 @@ def test_published_people_as_far_as_they_are_there(demo_cohort: Cohort) -> None:
     genes, warnings = published_genes(demo_cohort)
     assert genes is None
     assert "none of the published 200 genes" in warnings[0]
+    with pytest.raises(UsageError, match="--relatives does not go with published-50-100"):
+        presets.preset_people(demo_cohort, "published-50-100", relatives="together")
+
+
+def test_the_published_genes_where_the_cohort_has_them(demo_cohort: Cohort) -> None:
+    published = packaged("published-genes-200.txt")
+    cohort = copy.copy(demo_cohort)
+    cohort.gene_ids = (*demo_cohort.gene_ids[:24], published[7], published[3] + ".12")
+    assert published_genes(cohort) == (
+        (published[3] + ".12", published[7]),
+        ("2 of the 200 published genes are in the cohort",),
+    )
+    # sides of its own: unseen genes and those of the reference phase are not among the 200
+    cohort.gene_sides = ("seen",) * 20 + ("unseen",) * 6
+    genes, warnings = published_genes(cohort)
+    assert genes is None
+    assert "2 of the 200 published genes are in the cohort" in warnings[0]
+    listed = Path(warnings[0].partition("genes: {personal: ")[2].removesuffix("}"))
+    assert tuple(listed.read_text().split()) == published
+
+
+def without_expression(cohort: Cohort, *names: str) -> Cohort:
+    changed = copy.copy(cohort)
+    changed.expression = cohort.expression.copy()
+    changed.expression[:, cohort.individual_index(names)] = np.nan
+    return changed
+
+
+def test_published_people_without_expression_are_on_no_side(demo_cohort: Cohort) -> None:
+    whole = presets.preset_people(demo_cohort, "published-50-100")
+    cohort = without_expression(demo_cohort, whole.train[0], *whole.test[:4])
+    people = presets.preset_people(cohort, "published-50-100")
+    assert (people.train, people.test) == (whole.train[1:], whole.test[4:])
+    assert people.warnings[1] == (
+        f"1 of 38 published train people have no expression and are on no side: {whole.train[0]}"
+    )
+    assert people.warnings[3] == (
+        "4 of 79 published test people have no expression and are on no side: "
+        + ", ".join(whole.test[:3])
+        + " and 1 more"
+    )
 
 
 def test_an_unknown_preset_names_those_there_are(demo_cohort: Cohort) -> None:
@@ -105,6 +148,7 @@ def test_a_fraction_without_populations_is_plain_chance(demo_cohort: Cohort) -> 
         ({"train_share": 0.0}, "--train-share is a share"),
         ({"train_share": 1.0}, "--train-share is a share"),
         ({"validation_share": float("nan")}, "--validation-share is a share"),
+        ({"validation_share": 0.001}, "leaves nobody to choose epochs with"),
         ({"train_share": 0.999}, "these numbers of people"),
         ({"train_share": 0.001}, "these numbers of people"),
         ({"seed": -1}, "a seed lies"),
@@ -154,6 +198,33 @@ def test_who_cannot_be_placed_is_left_out_and_counted(demo_cohort: Cohort) -> No
     )
     apart = presets.preset_people(cohort, "leave-one-population-out", population="FIN", relatives="ignore")
     assert britons[0] in apart.train
+    assert people.relatives == (
+        "no family of the table of people has members in FIN and among those learnt from, and genotypes do "
+        "not tell relatives of two populations"
+    )
+    assert apart.relatives == IGNORED
+
+
+def test_families_that_leave_nobody_to_train_on(demo_cohort: Cohort) -> None:
+    cohort = with_people(demo_cohort, family=dict.fromkeys(demo_cohort.individuals, "f"))
+    cohort.people = cohort.people.with_columns(demo_cohort.people["population"])
+    with pytest.raises(UsageError, match="families leave nobody to train on where FIN is tested") as caught:
+        presets.preset_people(cohort, "leave-one-population-out", population="FIN")
+    assert "266 people of families with members in FIN" in caught.value.got
+    assert "--relatives ignore" in caught.value.do
+
+
+def test_what_is_said_of_relatives_where_nothing_was_done(demo_cohort: Cohort) -> None:
+    out = presets.preset_people(demo_cohort, "leave-one-population-out", population="FIN")
+    assert out.relatives == (
+        "the table of people names no family, and genotypes do not tell relatives of two populations"
+    )
+    judged = presets.preset_people(
+        demo_cohort, "leave-one-population-out", population="FIN", validation_share=0.1
+    )
+    assert judged.relatives == f"{out.relatives}; {NOT_JUDGED}"
+    assert presets.preset_people(demo_cohort, "full").relatives == "everybody is on one side"
+    assert presets.preset_people(demo_cohort, "full", relatives="ignore").relatives == IGNORED
 
 
 def test_a_population_that_is_not_there(demo_cohort: Cohort) -> None:
@@ -174,7 +245,7 @@ def test_everybody_trains(demo_cohort: Cohort) -> None:
     assert (people.train, people.validation, people.test) == (demo_cohort.individuals, (), ())
     some = presets.preset_people(demo_cohort, "full", validation_share=0.1)
     assert [len(side) for side in sides(some)] == [322, 36, 0]
-    split = presets.make_split(demo_cohort, some, window=64_000)
+    split = make_split(demo_cohort, some, window=64_000)
     assert split.test == ()
     assert split.relatives == NOT_JUDGED
 
@@ -195,6 +266,14 @@ def test_families_stay_on_one_side(demo_cohort: Cohort) -> None:
     alone = random_people(cohort, train=200, validation=30, relatives="ignore")
     assert [len(side) for side in sides(alone)] == [170, 30, 158]
     assert alone.relatives == IGNORED
+    moved = sum(len(set(a) - set(b)) for a, b in zip(sides(alone), sides(found), strict=True))
+    assert moved > 0
+    assert found.warnings == (f"{moved} people moved to another side to keep relatives together",)
+    s250 = presets.preset_people(cohort, "s250")
+    assert s250.warnings[0].endswith(
+        "to keep relatives together; --relatives ignore gives the protocol's own lists"
+    )
+    assert presets.preset_people(cohort, "s250", relatives="ignore").warnings == ()
 
 
 def test_one_family_of_all_leaves_nobody_to_test(demo_cohort: Cohort) -> None:
@@ -212,3 +291,16 @@ def test_lists_of_ones_own(demo_cohort: Cohort, tmp_path: Path) -> None:
     (tmp_path / "test").write_text("nobody\n")
     with pytest.raises(DataError, match="1 of 3 individuals are not in the cohort"):
         listed_people(demo_cohort, tmp_path / "train", tmp_path / "test")
+
+
+def test_people_of_lists_without_expression_are_on_no_side(demo_cohort: Cohort, tmp_path: Path) -> None:
+    (tmp_path / "train").write_text("HG00096\nHG00097\n")
+    (tmp_path / "test").write_text("HG00099\n")
+    cohort = without_expression(demo_cohort, "HG00096")
+    people = listed_people(cohort, tmp_path / "train", tmp_path / "test")
+    assert (people.train, people.test) == (("HG00097",), ("HG00099",))
+    assert people.warnings == ("1 of 2 train people have no expression and are on no side: HG00096",)
+    cohort = without_expression(demo_cohort, "HG00099")
+    with pytest.raises(UsageError, match="nobody of the list of test people has expression") as caught:
+        listed_people(cohort, tmp_path / "train", tmp_path / "test")
+    assert caught.value.where == str(tmp_path / "test")

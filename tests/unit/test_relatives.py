@@ -10,9 +10,10 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from glm2x.cohort import relatives
+from glm2x.cohort import relatives, similarity
 from glm2x.cohort.cohort import Cohort
-from glm2x.cohort.relatives import MIN_VARIANTS, alike_pairs, group_relatives
+from glm2x.cohort.relatives import group_relatives
+from glm2x.cohort.similarity import MIN_VARIANTS, alike_pairs
 from glm2x.genome.variants import PhasedVariants
 
 PEOPLE = tuple(f"p{i:02d}" for i in range(40))
@@ -55,11 +56,11 @@ def child(haplotypes: Haplotypes, of: int, who: int) -> None:
 
 
 def relationship(haplotypes: Haplotypes, rows: slice = slice(None)) -> NDArray[np.float64]:
-    """All of it at once, in float64."""
+    """All of it at once, in float64; strangers have 0."""
     dosage = (haplotypes[0::2].astype(np.float64) + haplotypes[1::2])[rows]
     dosage = dosage[:, dosage.std(axis=0) > 0]
     z = (dosage - dosage.mean(axis=0)) / dosage.std(axis=0)
-    return np.asarray(z @ z.T / z.shape[1])
+    return np.asarray(z @ z.T / z.shape[1] + 1 / (len(z) - 1))
 
 
 def groups(found: dict[str, str]) -> set[frozenset[str]]:
@@ -73,8 +74,8 @@ def test_tiles_and_pieces_give_the_whole_matrix(
     twin(haplotypes, 5, 6)
     twin(haplotypes, 1, 39)
     cohort = cohort_of(haplotypes, population=["A", "B"] * 20)
-    monkeypatch.setattr(relatives, "_TILE", 70)  # first 3 rows of 20
-    monkeypatch.setattr(relatives, "_PIECE", 40 * 999)
+    monkeypatch.setattr(similarity, "_TILE", 70)  # first 3 rows of 20
+    monkeypatch.setattr(similarity, "_PIECE", 40 * 999)
     found = alike_pairs(cohort, PEOPLE)
     assert [pair[:2] for pair in found.pairs] == [("p01", "p39")]  # the others are of two populations
     assert found.variants == VARIANTS
@@ -84,15 +85,15 @@ def test_tiles_and_pieces_give_the_whole_matrix(
     matrix = relationship(haplotypes)
     assert {pair[:2] for pair in one} == {("p01", "p39"), ("p05", "p06"), ("p03", "p30")}
     assert [pair[2] for pair in one] == sorted((pair[2] for pair in one), reverse=True)
-    for a, b, similarity in one:
-        assert similarity == pytest.approx(matrix[PEOPLE.index(a), PEOPLE.index(b)], abs=1e-4)
+    for a, b, alike in one:
+        assert alike == pytest.approx(matrix[PEOPLE.index(a), PEOPLE.index(b)], abs=1e-4)
 
 
 @pytest.mark.parametrize("room", [1, 5, 7, 12, 100])
 def test_every_pair_is_in_one_tile(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
-    monkeypatch.setattr(relatives, "_TILE", room)
+    monkeypatch.setattr(similarity, "_TILE", room)
     seen = []
-    for tiles in relatives._passes([4, 1, 5]):
+    for tiles in similarity._passes([4, 1, 5]):
         assert (
             len(tiles) == 1 or sum((end - start) * ([4, 1, 5][k] - start) for k, start, end in tiles) <= room
         )
@@ -103,11 +104,11 @@ def test_every_pair_is_in_one_tile(monkeypatch: pytest.MonkeyPatch, room: int) -
 def test_large_cohorts_are_thinned_evenly_and_not_below_the_least(
     haplotypes: Haplotypes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert relatives._thinning(358, 85_485) == 1
-    assert relatives._thinning(20_000, 100_000) == 4
-    assert 100_000 // relatives._thinning(200_000, 100_000) >= MIN_VARIANTS
+    assert similarity._thinning(358, 85_485) == 1
+    assert similarity._thinning(20_000, 100_000) == 4
+    assert 100_000 // similarity._thinning(200_000, 100_000) >= MIN_VARIANTS
     twin(haplotypes, 5, 6)
-    monkeypatch.setattr(relatives, "_thinning", lambda people, variants: 3)
+    monkeypatch.setattr(similarity, "_thinning", lambda people, variants: 3)
     found = alike_pairs(cohort_of(haplotypes), PEOPLE)
     assert found.variants == 4_115 + 2_719  # every third of 12,345 and of 8,155
     assert [pair[:2] for pair in found.pairs] == [("p05", "p06")]
@@ -166,7 +167,10 @@ def test_populations_that_the_table_does_not_tell_apart_are_no_family(haplotypes
     haplotypes[40:] = rng.random((40, VARIANTS)) < rng.uniform(0.1, 0.9, VARIANTS)
     found = group_relatives(cohort_of(haplotypes), PEOPLE)
     assert found.of == {}
-    assert "chain 20 of 40 people, which is no family" in found.said[0]
+    assert found.said == (
+        "380 pairs above 0.125 chain 20 and 20 of 40 people, which is no family: the 380 least alike of them "
+        "are not kept on one side (a table of people with populations or families settles it)",
+    )
     told = cohort_of(haplotypes, population=["A"] * 20 + ["B"] * 20)
     assert group_relatives(told, PEOPLE).said == ("no relatives among 40 people, from 20,500 variants",)
 
@@ -186,14 +190,115 @@ def test_too_few_variants_and_too_few_people_are_said(haplotypes: Haplotypes) ->
     assert short.said == ("relatives not judged from genotypes: 19,999 variants, 20,000 needed",)
     small = group_relatives(cohort_of(haplotypes, population=["A"] * 9 + ["B"] * 31), PEOPLE)
     assert small.of == {}
-    assert small.said[-1] == "9 people of very small or very large populations not judged"
+    assert small.said[-1] == "9 people of unknown, very small or very large populations not judged"
 
 
 def test_a_population_that_is_too_large_is_not_judged(
     haplotypes: Haplotypes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     twin(haplotypes, 0, 1)
-    monkeypatch.setattr(relatives, "MAX_POPULATION", 30)
+    monkeypatch.setattr(similarity, "MAX_POPULATION", 30)
     found = alike_pairs(cohort_of(haplotypes, population=["A"] * 31 + ["B"] * 9), ["p00", "p01", "p35"])
     assert found.pairs == ()
     assert found.unjudged == ("p00", "p01", "p35")
+
+
+def three_populations(haplotypes: Haplotypes) -> None:
+    rng = np.random.default_rng(2)
+    for people in (slice(0, 26), slice(26, 52)):
+        haplotypes[people] = rng.random((26, VARIANTS)) < rng.uniform(0.1, 0.9, VARIANTS)
+
+
+def test_twins_and_parents_stay_together_in_mixed_populations(haplotypes: Haplotypes) -> None:
+    three_populations(haplotypes)
+    twin(haplotypes, 0, 1)
+    child(haplotypes, 20, 21)
+    haplotypes[2 * 36, ::2] = haplotypes[2 * 35, ::2]  # half of one haplotype: as of half siblings
+    found = group_relatives(cohort_of(haplotypes), PEOPLE)
+    assert groups(found.of) == {frozenset({f"p{i:02d}", f"p{i + 1:02d}"}) for i in (0, 20, 35)}
+    assert found.said[0] == (
+        "3 pairs of relatives (from 20,500 variants) kept on one side, in 3 groups, the largest of 2 people"
+    )
+    assert "chain 14, 13 and 13 of 40 people" in found.said[1]
+    assert len(found.said) == 2
+
+
+def test_a_population_far_from_a_larger_one_is_no_family_of_parents_and_children() -> None:
+    rng = np.random.default_rng(3)
+    haplotypes = rng.random((2 * len(PEOPLE), VARIANTS)) < 0.2
+    haplotypes[:24] = rng.random((24, VARIANTS)) < rng.choice([0.02, 0.7], VARIANTS)
+    pairs = alike_pairs(cohort_of(haplotypes), PEOPLE[:12]).pairs
+    assert len(pairs) == 66
+    assert min(similarity for *_, similarity in pairs) > relatives.FIRST_DEGREE
+    twin(haplotypes, 3, 4)
+    found = group_relatives(cohort_of(haplotypes), PEOPLE)
+    assert frozenset({"p03", "p04"}) in groups(found.of)
+    assert max(map(len, groups(found.of))) <= 10
+
+
+def test_a_large_family_of_parents_and_children_stays(haplotypes: Haplotypes) -> None:
+    for who in range(1, 12):
+        child(haplotypes, who - 1, who)  # one haplotype goes from generation to generation
+        haplotypes[2 * who] = haplotypes[2 * (who - 1) + 1]
+    found = group_relatives(cohort_of(haplotypes), PEOPLE)
+    assert groups(found.of) == {frozenset(PEOPLE[:12])}
+
+
+@pytest.mark.parametrize("word", ["NA", "0", ".", "-9", "nan", ""])
+def test_what_stands_for_no_family_is_none(haplotypes: Haplotypes, word: str) -> None:
+    twin(haplotypes, 2, 3)
+    cohort = cohort_of(haplotypes, family=[word] * 39 + ["real"])
+    found = group_relatives(cohort, PEOPLE)
+    assert groups(found.of) == {frozenset({"p02", "p03"})}
+    assert found.said[0] == "0 families of several people (table of people) kept on one side"
+
+
+def test_people_of_unknown_population_are_not_judged(haplotypes: Haplotypes) -> None:
+    twin(haplotypes, 0, 1)
+    population: list[str | None] = [None, "NA", *["A"] * 38]
+    found = alike_pairs(cohort_of(haplotypes, population=population), PEOPLE)
+    assert found.pairs == ()
+    assert found.unjudged == ("p00", "p01")
+    nowhere = alike_pairs(cohort_of(haplotypes, population=[None] * 40), PEOPLE)
+    assert [pair[:2] for pair in nowhere.pairs] == [("p00", "p01")]
+    assert nowhere.unjudged == ()
+
+
+def test_who_has_a_family_is_judged_by_it_and_who_is_not_there_by_nothing(haplotypes: Haplotypes) -> None:
+    population = ["B"] * 9 + ["A"] * 31
+    cohort = cohort_of(haplotypes, population=population, family=["f"] * 8 + [None] * 32)
+    assert alike_pairs(cohort, [*PEOPLE, "stranger"]).unjudged == ("p08", "stranger")
+
+
+@pytest.mark.parametrize("people", [10, 20])
+def test_full_siblings_of_a_small_population_are_found(people: int) -> None:
+    rng = np.random.default_rng(4)
+    frequency = rng.uniform(0.1, 0.9, VARIANTS)
+    haplotypes = rng.random((2 * len(PEOPLE), VARIANTS)) < frequency
+    for half in (
+        0,
+        1,
+    ):  # of p00 and p01 each half has one of four parental haplotypes, the same in half of it
+        same = rng.random(VARIANTS) < 0.5
+        haplotypes[2 + half, same] = haplotypes[half, same]
+    population = ["A"] * people + ["B"] * (40 - people)
+    found = alike_pairs(cohort_of(haplotypes, population=population), PEOPLE[:people])
+    assert found.pairs[0][:2] == ("p00", "p01")
+    assert 0.39 < found.pairs[0][2] < 0.55
+
+
+def test_strangers_are_0_alike_however_few(haplotypes: Haplotypes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(similarity, "THRESHOLD", -1.0)
+    found = alike_pairs(cohort_of(haplotypes, population=["A"] * 10 + ["B"] * 30), PEOPLE[:10])
+    pairs = [similarity for a, b, similarity in found.pairs if a < b]
+    assert abs(np.mean(pairs)) < 0.01
+
+
+def test_progress_is_shown_where_it_takes_seconds(
+    haplotypes: Haplotypes, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alike_pairs(cohort_of(haplotypes), PEOPLE)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(similarity, "_LONG", 1)
+    alike_pairs(cohort_of(haplotypes), PEOPLE)
+    assert capsys.readouterr().err.startswith("relatives by their genotypes: done in")

@@ -6,9 +6,10 @@ import gzip
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
-from glm2x.cohort.tables import read_covariates, read_individuals
+from glm2x.cohort.tables import known_of, read_covariates, read_individuals
 from glm2x.errors import DataError
 from glm2x.genome import text
 
@@ -34,6 +35,9 @@ def write(folder: Path, content: str | bytes, name: str = "table.tsv") -> Path:
         "\n\n" + PEOPLE.replace("\n", "\n\n\n"),
         PEOPLE.replace("\t", ","),
         PEOPLE.replace("\t", " "),
+        PEOPLE.replace("population", "Population").replace("individual", "#Individual"),
+        PEOPLE.replace("population", "pop"),
+        PEOPLE.replace("population", "POP"),
         PEOPLE.replace("\t", ",").replace("ann", '"ann"'),
         PEOPLE.replace("individual", '"individual"').replace("bob", '"bob"'),
         PEOPLE.replace("\tx", '\t5" wide').replace("\ty", "\tcaf\u00e9"),
@@ -51,6 +55,40 @@ def test_a_table_of_one_column(tmp_path: Path) -> None:
         "ann",
         "bob",
     ]
+
+
+def test_columns_that_are_not_used_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = "individual,population,Family,sex\nann,GBR,f1,f\nbob,FIN,f2,m\n"
+    found = read_individuals(write(tmp_path, content))
+    assert found.columns == ["individual", "population", "family"]
+    assert found["family"].to_list() == ["f1", "f2"]
+    assert capsys.readouterr().err == "  note: columns of table.tsv that are not used: sex\n"
+    read_individuals(write(tmp_path, "individual\tpopulation\nann\tGBR\n"))
+    assert capsys.readouterr().err == ""
+    both = read_individuals(write(tmp_path, "individual\tPopulation\tpopulation\tpop\nann\tA\tB\tC\n"))
+    assert both.to_dict(as_series=False) == {"individual": ["ann"], "population": ["A"]}
+    assert "not used: population, pop" in capsys.readouterr().err
+
+
+def test_words_for_unknown_are_no_family_and_no_population(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["NA", "nan", ".", "", "0", "-9", "f1", "f1"]
+    rows = [f"p{i}\t{word}\t{word}" for i, word in enumerate(words)]
+    found = read_individuals(write(tmp_path, "individual\tpopulation\tfamily\n" + "\n".join(rows)))
+    assert found["family"].to_list() == [None] * 6 + ["f1"] * 2
+    assert found["population"].to_list() == [None] * 4 + ["0", "-9", "f1", "f1"]
+    assert capsys.readouterr().err.splitlines() == [
+        "  note: population NA, nan, . of table.tsv is none: 3 people",
+        "  note: family NA, nan, ., 0, -9 of table.tsv is none: 5 people",
+    ]
+    # and so they are in a cohort whose table was written otherwise
+    people = pl.DataFrame(
+        {"individual": list("abcd"), "family": ["0", "NA", None, "f"], "population": [1, 2, 3, 4]}
+    )
+    assert known_of(people, "family") == {"d": "f"}
+    assert known_of(people, "population") == {"a": "1", "b": "2", "c": "3", "d": "4"}
+    assert known_of(people.drop("family"), "family") == {}
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_an_unknown_covariate(demo_cohort: Cohort, demo_split: Split) -> None:
 def test_a_gene_nobody_was_measured_for(demo_cohort: Cohort, demo_split: Split) -> None:
     changed = demo_cohort.expression.copy()
     changed[4] = np.nan
-    with pytest.raises(DataError, match="1 genes are measured in no training person"):
+    with pytest.raises(DataError, match="1 of 26 seen genes are measured in no training person"):
         make_target(with_expression(demo_cohort, changed), demo_split, "log")
 
 
@@ -146,6 +146,7 @@ def cohort_of_ten(reference_target: list[float], expression: list[list[float]]) 
         reference_target=np.array(reference_target),
         covariate_names=("sex",),
         covariates=np.array([[0.0, 1.0] * 5]),
+        gene_index=lambda genes: np.array([int(gene[1:]) for gene in genes], dtype=np.int64),
         individual_index=lambda people: np.array(["abcdefghij".index(person) for person in people]),
     )
 
@@ -153,7 +154,7 @@ def cohort_of_ten(reference_target: list[float], expression: list[list[float]]) 
 @pytest.mark.parametrize("mode", get_args(TargetMode))
 def test_a_cohorts_own_reference_target_comes_before_the_mean(mode: TargetMode) -> None:
     """Training people have 3, which is 2 when logged; the reference targets are logged already."""
-    split = SimpleNamespace(train=tuple("abcdef"))
+    split = SimpleNamespace(train=tuple("abcdef"), seen=("g0", "g1", "g2"))
     cohort = cohort_of_ten([5.5, np.nan, -1.0], [[3.0] * 6 + [7.0] * 4] * 2 + [[np.nan] * 10])
     target = make_target(cohort, split, mode)  # type: ignore[arg-type]
     assert target.reference[0] == 5.5
@@ -167,5 +168,18 @@ def test_a_cohorts_own_reference_target_comes_before_the_mean(mode: TargetMode) 
 
 def test_a_gene_of_test_people_alone_is_refused_whatever_its_reference_target() -> None:
     cohort = cohort_of_ten([1.0], [[np.nan] * 6 + [7.0] * 4])
-    with pytest.raises(DataError, match="1 genes are measured in no training person"):
-        make_target(cohort, SimpleNamespace(train=tuple("abcdef")), "log")  # type: ignore[arg-type]
+    split = SimpleNamespace(train=tuple("abcdef"), seen=("g0",))
+    with pytest.raises(DataError, match="1 of 1 seen genes are measured in no training person") as caught:
+        make_target(cohort, split, "log")  # type: ignore[arg-type]
+    assert "glm2x split --genes" in caught.value.do
+
+
+@pytest.mark.parametrize("mode", get_args(TargetMode))
+def test_genes_that_are_not_trained_on_need_no_training_person(mode: TargetMode) -> None:
+    cohort = cohort_of_ten([np.nan] * 3, [[3.0] * 6 + [7.0] * 4, [np.nan] * 6 + [7.0] * 4, [np.nan] * 10])
+    split = SimpleNamespace(train=tuple("abcdef"), seen=("g0",))
+    target = make_target(cohort, split, mode)  # type: ignore[arg-type]
+    assert np.isfinite(target.values[0]).all()
+    assert np.isnan(target.reference).tolist() == [False, True, True]
+    assert np.isnan(target.values[2]).all()
+    assert (target.values[1, 6:].tolist() == [3.0] * 4) if mode == "log" else np.isnan(target.values[1]).all()

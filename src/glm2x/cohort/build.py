@@ -29,7 +29,7 @@ from glm2x.cohort.sources import (
     require_common,
     require_outside,
 )
-from glm2x.cohort.tables import read_covariates, read_individuals
+from glm2x.cohort.tables import known_of, read_covariates, read_individuals
 from glm2x.errors import DataError, UsageError
 from glm2x.files import refuse_existing, write_aside, write_json
 from glm2x.genome.contig_columns import Unphased
@@ -121,7 +121,7 @@ def build_cohort(
                 **{name: describe_source(path) for name, path in sources.tables().items()},
             },
             "reference_contigs": sorted(name for name, found in codes.items() if found is not None),
-            "counts": _counts(genes, expression, individuals, variants, counts),
+            "counts": _counts(genes, expression, tables.people, variants, counts),
             "first": dict(sorted({**expression.first, **counts.first}.items())),
             "absent": _absent(expression, tables, files),
             "expression_scale": scale,
@@ -234,10 +234,11 @@ def _columns(
 def _counts(
     genes: Sequence[Gene],
     expression: ExpressionTable,
-    individuals: Sequence[str],
+    people: pl.DataFrame,
     variants: dict[str, PhasedVariants],
     counts: VariantCounts,
 ) -> dict[str, Any]:
+    individuals = set(people["individual"])
     kinds = {"snp": 0, "mnp": 0, "indel": 0}
     for found in variants.values():
         ref, alt = found.ref.lengths, found.alt.lengths
@@ -247,7 +248,12 @@ def _counts(
     return {
         "genes": len(genes),
         "individuals": len(individuals),
-        "individuals_with_expression": len(set(expression.individuals) & set(individuals)),
+        "individuals_with_expression": len(individuals.intersection(expression.individuals)),
+        **{
+            f"individuals_with_{column}": len(known_of(people, column))
+            for column in ("population", "family")
+            if column in people.columns
+        },
         "columns": {contig: len(found.position) for contig, found in sorted(variants.items())},
         "kinds": kinds,
         "records": dict(sorted(counts.counts.items())),

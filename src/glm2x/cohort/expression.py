@@ -12,11 +12,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from glm2x.cohort.partition import GeneSide, is_partition, read_partition
+from glm2x.cohort.partition import is_partition, read_partition
 from glm2x.cohort.tables import MISSING, names_of, numbers_of, positions_of
 from glm2x.errors import DataError, UsageError
 from glm2x.genome.annotation import CONTIG_NAMES, Annotation, read_annotation
-from glm2x.genome.genes import Gene, Strand, contig_key
+from glm2x.genome.genes import Gene, GeneSide, Strand, contig_key
 from glm2x.genome.text import Delimited, column_named, open_delimited, refuse_repeats
 
 ExpressionScale = Literal["rpkm", "tpm", "log2", "normalised"]
@@ -99,7 +99,7 @@ def read_expression(
         A matrix without an annotation, or a published partition with one.
     DataError
         The file is missing, damaged or none of these, a gene or an individual stands twice, a value is
-        no finite number, or no gene is in the annotation.
+        no finite number, no gene is in the annotation, or one is there at several places.
     """
     table = open_delimited(path, kind=KIND)
     if is_partition(table.columns):
@@ -179,10 +179,12 @@ def _read_bed(table: Delimited, annotation: Path | None, genotyped: Collection[s
 def _compare_places(genes: Iterable[Gene], known: Annotation, notes: _Notes) -> None:
     """Count where a BED's own places and the annotation differ."""
     for gene in genes:
-        place = known.find(gene.gene)
-        if place is None:
-            notes.add("kept_not_in_annotation", gene.gene)
+        places = known.places(gene.gene)
+        if len(places) != 1:
+            what = "kept_at_two_places_in_annotation" if places else "kept_not_in_annotation"
+            notes.add(what, gene.gene)
             continue
+        place = places[0]
         notes.compare("contig_differs", gene.gene, contig_key(gene.contig), contig_key(place.contig))
         notes.compare("strand_differs", gene.gene, gene.strand, place.strand)
         notes.compare("tss_differs", gene.gene, gene.tss, place.tss)

@@ -23,13 +23,14 @@ def parse_counts(text: str) -> tuple[int | None, ...]:
     words = [word.strip() for word in text.split(",")]
     numbers = [word.isascii() and word.isdigit() and int(word) > 0 for word in words]
     known = all(word == "all" or number for word, number in zip(words, numbers, strict=True))
-    if not known or len(set(words)) < len(words):
+    counts = tuple(None if word == "all" else int(word) for word in words) if known else ()
+    if not known or len(set(counts)) < len(words):
         raise UsageError(
             "--train-count is no list of numbers of people",
             got=text,
             wanted="different whole numbers by commas, or all, such as 10,20,50,100,all",
         )
-    return tuple(None if word == "all" else int(word) for word in words)
+    return counts
 
 
 def draw_people(base: Split, count: int, draw: int) -> Split:
@@ -44,7 +45,7 @@ def draw_people(base: Split, count: int, draw: int) -> Split:
     Raises
     ------
     UsageError
-        The base has fewer people to learn from, or `draw` is negative.
+        The base has fewer people to learn from, nobody would be trained on, or `draw` is negative.
     """
     pool, judges = len(base.train), len(base.validation)
     if draw < 0 or not 0 < count <= pool + judges:
@@ -56,6 +57,14 @@ def draw_people(base: Split, count: int, draw: int) -> Split:
             do="a smaller --train-count, or a larger --train-share",
         )
     validation = max(round(count * judges / (pool + judges)), count - pool)
+    if count - validation < 1:
+        raise UsageError(
+            "nobody is left to train on",
+            got=f"{count} people, {validation} of them to choose epochs with "
+            f"(as of {pool + judges} people {judges} do)",
+            wanted="at least one to train on",
+            do="a larger --train-count, or a smaller --validation-share",
+        )
     random = np.random.default_rng([base.seed or 0, draw])
     train_order, validation_order = random.permutation(pool), random.permutation(judges)
     return replace(

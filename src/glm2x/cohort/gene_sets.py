@@ -8,10 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from glm2x.cohort.cohort import Cohort
-from glm2x.cohort.partition import GeneSide
-from glm2x.cohort.people import packaged
 from glm2x.errors import UsageError
-from glm2x.genome.genes import Gene, match_contigs, unversioned
+from glm2x.genome.genes import Gene, GeneSide, match_contigs
 
 
 @dataclass(frozen=True)
@@ -142,12 +140,19 @@ def overlapping(unseen: Iterable[Gene], seen: Iterable[Gene], window: int) -> li
     return [gene.gene for gene in unseen if near(gene)]
 
 
-def published_genes(cohort: Cohort) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
-    """Return the published 200 genes that the cohort has, or None (all) where it has none; and warnings."""
-    published = packaged("published-genes-200.txt")
-    by_stem = {unversioned(name): name for name in cohort.gene_ids}
-    found = tuple(by_stem[unversioned(name)] for name in published if unversioned(name) in by_stem)
-    if not found:
-        return None, ("none of the published 200 genes is in the cohort: all its genes are taken",)
-    warning = f"{len(found)} of the {len(published)} published genes are in the cohort"
-    return found, (warning,) if len(found) < len(published) else ()
+def chosen_genes(cohort: Cohort, names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the cohort's genes of a list, each once, and what there is to say of those named twice."""
+    genes = [cohort.gene(name).gene for name in names]
+    once = tuple(dict.fromkeys(genes))
+    first: dict[str, str] = {}
+    twice = [
+        (first[gene], name)
+        for name, gene in zip(names, genes, strict=True)
+        if first.setdefault(gene, name) != name
+    ]
+    if not twice:
+        return once, ()
+    a, b = twice[0]
+    return once, (
+        f"{len(twice)} genes of the list stand there twice, by two names (first: {a} and {b}): taken once",
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -13,10 +12,8 @@ from numpy.typing import NDArray
 
 from glm2x.cohort.tables import names_of, numbers_of, positions_of
 from glm2x.errors import DataError
-from glm2x.genome.genes import Gene
+from glm2x.genome.genes import Gene, GeneSide
 from glm2x.genome.text import Delimited
-
-GeneSide = Literal["seen", "unseen"]
 
 COLUMNS = ("sample", "gene", "chr", "TSS", "strand", "split", "log_TPM")
 REFERENCE = "ref"  # the sample whose rows hold the targets of the reference sequence
@@ -107,10 +104,8 @@ def read_partition(table: Delimited) -> Partition:
             got=f"rows of {REFERENCE} only" if samples.number else "no row",
             wanted="a row for each sample and gene",
         )
-    # the reference is the last column
-    column = np.array(
-        [{name: i for i, name in enumerate((*individuals, REFERENCE))}[s] for s in samples.number]
-    )
+    place = {name: i for i, name in enumerate((*individuals, REFERENCE))}  # the reference is the last column
+    column = np.array([place[name] for name in samples.number])
     matrix = np.full((len(placed), len(individuals) + 1), np.nan)
     seen = np.zeros(matrix.shape, dtype=bool)
     for gene, sample, values in cells:

@@ -2,54 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-
-import numpy as np
-import polars as pl
-from numpy.typing import NDArray
+from statistics import median
 
 from glm2x.cohort.cohort import Cohort
-from glm2x.genome.variants import PhasedVariants
+from glm2x.cohort.similarity import MIN_POPULATION, MIN_VARIANTS, THRESHOLD, Pair, alike_pairs
+from glm2x.cohort.tables import known_of
 
-MIN_VARIANTS = 20_000
-"""On fewer variants whole populations look like one family."""
-
-THRESHOLD = 0.125
-"""Similarity of first cousins, in units in which a person and itself have 1."""
-
-MIN_POPULATION = 10
-"""Within fewer people, taking the population's mean off makes everybody unlike."""
-
-MAX_POPULATION = 50_000
-"""Larger ones are not judged: n people take n^2 / 2 x `MIN_VARIANTS` products, many minutes at this size."""
+FIRST_DEGREE = THRESHOLD * 2**1.5
+"""Between grandparents (0.25) and parents (0.5): such pairs stay together, however large their group."""
 
 SUSPICIOUS = 0.1
 """A group of more than this share of the people (and of more than `MIN_POPULATION`) is no family."""
 
-_WORK = 10_000_000_000_000  # n^2 x variants: beyond it variants are thinned evenly, not below MIN_VARIANTS
-_TILE = 2**25  # float32 sums that a pass over the variants keeps: 128 MB
-_PIECE = 2**24  # float32 dosages that are read at a time: 64 MB
-
-
-@dataclass(frozen=True)
-class Alike:
-    """Pairs of one population that are more alike than the threshold.
-
-    Attributes
-    ----------
-    pairs
-        Both individuals, in the cohort's order, and their similarity; the closest pair first.
-    unjudged
-        People of populations of fewer than `MIN_POPULATION` or more than `MAX_POPULATION`, sorted.
-    variants
-        How many variants it is judged from; below `MIN_VARIANTS` nothing is.
-    """
-
-    pairs: tuple[tuple[str, str, float], ...]
-    unjudged: tuple[str, ...]
-    variants: int
+_STEP = 2**0.5  # by which the threshold rises within a group that is too large
+_TWINS = THRESHOLD * 2**2.5  # 0.71: nobody but the same person, or twins
 
 
 @dataclass(frozen=True)
@@ -68,62 +38,13 @@ class Groups:
     said: tuple[str, ...]
 
 
-def table_families(people: pl.DataFrame) -> dict[str, str]:
-    """Return the family of each person for whom the table of people names one."""
-    if "family" not in people.columns:
-        return {}
-    return dict(people.select("individual", pl.col("family").cast(pl.String)).drop_nulls().iter_rows())
-
-
-def alike_pairs(cohort: Cohort, among: Collection[str]) -> Alike:
-    """Return the pairs of people of one population who are close relatives by their genotypes.
-
-    Similarity is the mean over variants of the product of dosages standardised within the population
-    (a genomic relationship, VanRaden 2008), and populations are the whole cohort's: a pair is as alike
-    whoever else is asked for. Without populations everybody is one. A pair of which the table of
-    people names both families is left out: the table decides.
-
-    Memory does not grow with the square of a population: similarities are summed in tiles, in float32.
-    Where n^2 x variants passes 10^13 (10,800 people with 85,000 variants), variants are thinned
-    evenly, to no fewer than `MIN_VARIANTS`.
-
-    Parameters
-    ----------
-    among
-        Both of a pair are among these.
-    """
-    contigs = sorted({gene.contig for gene in cohort.genes})
-    every = [cohort.variants(contig) for contig in contigs]
-    count = sum(len(variants.position) for variants in every)
-    if count < MIN_VARIANTS:
-        return Alike((), (), count)
-    names, chosen = cohort.individuals, set(among)
-    populations = _populations(cohort.people)
-    judged = [group for group in populations if MIN_POPULATION <= len(group) <= MAX_POPULATION]
-    sizes = {int(i): len(group) for group in populations for i in group}
-    unjudged = sorted(
-        name
-        for i, name in enumerate(names)
-        if name in chosen and not MIN_POPULATION <= sizes[i] <= MAX_POPULATION
-    )
-    step = _thinning(max(map(len, judged), default=0), count)
-    family = table_families(cohort.people)
-    pairs = [
-        (names[a], names[b], similarity)
-        for a, b, similarity in _similar(every, judged, step, len(names))
-        if names[a] in chosen and names[b] in chosen and not (names[a] in family and names[b] in family)
-    ]
-    used = sum(-(-len(variants.position) // step) for variants in every)
-    return Alike(tuple(sorted(pairs, key=lambda pair: -pair[2])), tuple(unjudged), used)
-
-
 def group_relatives(cohort: Cohort, names: Sequence[str]) -> Groups:
     """Return who must stay together: families of the table, and who is alike by genotype.
 
-    Groups are the connected components of both. One that is too large for a family and that genotypes
-    made is taken apart again: mixed populations look so, and are no reason to be on one side.
+    Groups are the connected components of both. In one that is too large for a family, as mixed
+    populations make them, only the closest pairs of genotypes count: see `_closest`.
     """
-    family = table_families(cohort.people)
+    family = known_of(cohort.people, "family")
     members: dict[str, list[str]] = {}
     for name in names:
         if name in family:
@@ -145,106 +66,92 @@ def group_relatives(cohort: Cohort, names: Sequence[str]) -> Groups:
             f"relatives not judged from genotypes: {alike.variants:,} variants, {MIN_VARIANTS:,} needed"
         )
         return Groups(_labels(names, links), tuple(said))
-    large = [
-        set(group)
-        for group in _components(names, [*links, *((a, b) for a, b, _ in alike.pairs)])
-        if len(group) > suspicious
-    ]
-    apart = {name for group in large for name in group}
-    kept = [(a, b) for a, b, _ in alike.pairs if a not in apart]  # b is in the same group
-    labels = _labels(names, [*links, *kept])
+    kept = _closest(names, links, alike.pairs, suspicious)
     if kept:
-        sizes = sorted((len(group) for group in _components(names, kept)), reverse=True)
+        sizes = sorted((len(group) for group in _components(names, _who(kept))), reverse=True)
         said.append(
             f"{len(kept)} pairs of relatives (from {alike.variants:,} variants) kept on one side, "
             f"in {len(sizes)} groups, the largest of {sizes[0]} people"
         )
-    elif not large:
+    elif not alike.pairs:
         said.append(f"no relatives among {len(names)} people, from {alike.variants:,} variants")
-    for group in large:
-        linked = sum(a in group for a, _, _ in alike.pairs)
-        if linked:
-            said.append(
-                f"{linked} pairs above {THRESHOLD:g} chain {len(group)} of {len(names)} people, which is no "
-                "family: they are not kept on one side (a table of people with populations or families "
-                "settles it)"
-            )
+    if len(kept) < len(alike.pairs):
+        said.append(_chained(names, links, alike.pairs, kept))
     if alike.unjudged:
-        said.append(f"{len(alike.unjudged)} people of very small or very large populations not judged")
-    return Groups(labels, tuple(said))
+        said.append(
+            f"{len(alike.unjudged)} people of unknown, very small or very large populations not judged"
+        )
+    return Groups(_labels(names, [*links, *_who(kept)]), tuple(said))
 
 
-def _populations(people: pl.DataFrame) -> list[NDArray[np.int64]]:
-    """Return the rows of each population's people; those without one are one population."""
-    if "population" not in people.columns:
-        return [np.arange(len(people))]
-    population = np.array([str(value) for value in people["population"].to_list()])
-    return [np.flatnonzero(population == name) for name in np.unique(population)]
+def _who(pairs: Iterable[Pair]) -> list[tuple[str, str]]:
+    """Return who is alike, without how much."""
+    return [(a, b) for a, b, _ in pairs]
 
 
-def _thinning(people: int, variants: int) -> int:
-    """Return k, where every k-th variant is used."""
-    affordable = max(MIN_VARIANTS, _WORK // max(people, 1) ** 2)
-    return max(1, variants // affordable)
+def _chained(
+    names: Sequence[str], links: Sequence[tuple[str, str]], pairs: Sequence[Pair], kept: Sequence[Pair]
+) -> str:
+    """Say which groups were too large for a family, and how many of their pairs are not kept together."""
+    label = _labels(names, [*links, *_who(pairs)])
+    loosened = {label[a] for a, _, _ in set(pairs) - set(kept)}
+    sizes = Counter(of for of in label.values() if of in loosened)
+    *others, last = (str(size) for size in sorted(sizes.values(), reverse=True))
+    chained = sum(label[a] in loosened for a, _, _ in pairs)
+    return (
+        f"{chained} pairs above {THRESHOLD:g} chain {', '.join(others)}{' and ' if others else ''}{last} of "
+        f"{len(names)} people, which is no family: the {len(pairs) - len(kept)} least alike of them are not "
+        "kept on one side (a table of people with populations or families settles it)"
+    )
 
 
-def _similar(
-    every: Sequence[PhasedVariants], groups: Sequence[NDArray[np.int64]], step: int, people: int
-) -> Iterator[tuple[int, int, float]]:
-    """Give each pair above the threshold and its similarity, a few tiles of a group's matrix at a time."""
-    for tiles in _passes([len(group) for group in groups]):
-        sums = [np.zeros((end - start, len(groups[k]) - start), np.float32) for k, start, end in tiles]
-        counts = dict.fromkeys((k for k, _, _ in tiles), 0)
-        for dosage in _dosages(every, step, people):
-            standard = {k: _standardised(dosage[groups[k]]) for k in counts}
-            for total, (k, start, end) in zip(sums, tiles, strict=True):
-                total += standard[k][start:end] @ standard[k][start:].T
-            for k, z in standard.items():
-                counts[k] += z.shape[1]
-        for total, (k, start, _) in zip(sums, tiles, strict=True):
-            total /= max(counts[k], 1)
-            for a, b in np.argwhere(np.triu(total, 1) > THRESHOLD):
-                yield int(groups[k][start + a]), int(groups[k][start + b]), float(total[a, b])
+def _closest(
+    names: Sequence[str],
+    links: Sequence[tuple[str, str]],
+    pairs: Sequence[Pair],
+    largest: float,
+    least: float = THRESHOLD,
+) -> list[Pair]:
+    """Return the pairs that keep people together: all of them, but in too large groups the closest.
 
+    There the threshold rises by steps until no group has more than `largest` people, or relatives of
+    the first degree alone make it up. A group of which most pairs are so close is no chain of
+    relatives but a population apart from the others, whose strangers are as alike as its median pair:
+    there the threshold rises above that.
 
-def _passes(sizes: Sequence[int]) -> Iterator[list[tuple[int, int, int]]]:
-    """Give the tiles (group, first row, end) of each pass: the rows' products with all that follow them."""
-    tiles: list[tuple[int, int, int]] = []
-    room = _TILE
-    for k, size in enumerate(sizes):
-        start = 0
-        while start < size:
-            width = size - start
-            if room < width and tiles:
-                yield tiles
-                tiles, room = [], _TILE
-            rows = min(width, max(1, room // width))
-            tiles.append((k, start, start + rows))
-            room -= rows * width
-            start += rows
-    if tiles:
-        yield tiles
-
-
-def _standardised(dosage: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the columns that vary with mean 0 and variance 1, float32 [people, columns]."""
-    spread = dosage.std(axis=0)
-    varies = spread > 0
-    return np.asarray((dosage[:, varies] - dosage[:, varies].mean(axis=0)) / spread[varies])
-
-
-def _dosages(every: Sequence[PhasedVariants], step: int, people: int) -> Iterator[NDArray[np.float32]]:
-    """Give the dosages of every `step`-th variant, float32 [individuals, columns], a piece at a time."""
-    width = max(1, _PIECE // people)
-    for variants in every:
-        count = len(variants.position)
-        for start in range(0, count, width * step):
-            end = min(start + width * step, count)
-            if step == 1:
-                yield variants.dosage(slice(start, end))
-            else:
-                single = [variants.dosage(slice(j, j + 1)) for j in range(start, end, step)]
-                yield np.concatenate(single, axis=1)
+    Parameters
+    ----------
+    names
+        The people who are looked at.
+    links
+        Pairs who are together whatever genotypes say.
+    least
+        `pairs` are more alike than this.
+    """
+    kept: list[Pair] = []
+    group_of = _labels(names, [*links, *_who(pairs)])
+    inside: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        inside.setdefault(group_of[pair[0]], []).append(pair)
+    members: dict[str, list[str]] = {label: [] for label in inside}
+    for name, label in group_of.items():
+        if label in members:
+            members[label].append(name)
+    tied: dict[str, list[tuple[str, str]]] = {}
+    for link in links:
+        tied.setdefault(group_of[link[0]], []).append(link)
+    for label, here in inside.items():
+        group = members[label]
+        dense = len(here) > len(group) * (len(group) - 1) / 4
+        if len(group) <= largest or least >= _TWINS or (least >= FIRST_DEGREE and not dense):
+            kept += here
+        else:
+            above = least * _STEP
+            if dense:
+                above = max(above, median(similarity for *_, similarity in here) + THRESHOLD)
+            closer = [pair for pair in here if pair[2] > above]
+            kept += _closest(group, tied.get(label, []), closer, largest, above)
+    return kept
 
 
 def _components(names: Sequence[str], links: Iterable[tuple[str, str]]) -> list[list[str]]:

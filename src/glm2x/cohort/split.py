@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from glm2x.cohort.cohort import Cohort
-from glm2x.cohort.partition import GeneSide
 from glm2x.errors import DataError, UsageError
 from glm2x.files import digest, read_json, write_json
-from glm2x.genome.genes import index_of_names, unversioned
+from glm2x.genome.genes import GeneSide, index_of_names, unversioned
 
 FORMAT_VERSION = 1
 

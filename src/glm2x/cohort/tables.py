@@ -7,22 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from glm2x.console import say
 from glm2x.errors import DataError
 from glm2x.genome.annotation import HIGHEST_POSITION
-from glm2x.genome.text import open_delimited, refuse_repeats
+from glm2x.genome.text import column_named, open_delimited, refuse_repeats
 
 MISSING = ("NA", "NaN", "nan", "", ".")  # what stands where nothing was measured
 
+NOBODYS = {"population": MISSING, "family": (*MISSING, "0", "-9")}
+"""What stands where a person's population or family is unknown; 0 and -9 are PLINK's."""
+
+_CALLED = {"individual": ("individual",), "population": ("population", "pop"), "family": ("family",)}
+
 
 def read_individuals(path: Path | str) -> pl.DataFrame:
-    """Read a table of people: `individual` and, where given, `population` and `family`.
+    """Read a table of people: `individual` and, where given, `population` (`pop`) and `family`.
 
-    Separated by tabs, commas or single spaces, plain or gzipped.
+    Separated by tabs, commas or single spaces, plain or gzipped; the case of a column's name does not
+    matter. A population or family that is one of `NOBODYS` is null: strangers are no family called NA.
+    How many are, and which columns are not used, is said.
 
     Raises
     ------
@@ -30,7 +39,10 @@ def read_individuals(path: Path | str) -> pl.DataFrame:
         The file is missing or damaged, has no column `individual`, or somebody twice or without name.
     """
     table = open_delimited(path, kind="table of individuals")
-    if "individual" not in table.columns:
+    named = {name: column_named(table.columns, *called) for name, called in _CALLED.items()}
+    used = {column: name for name, column in named.items() if column is not None}
+    label = named["individual"]
+    if label is None:
         raise DataError(
             "the table of individuals has no column named individual",
             where=str(path),
@@ -38,8 +50,30 @@ def read_individuals(path: Path | str) -> pl.DataFrame:
             wanted="individual, and optionally population and family",
         )
     frame = table.frame()
-    refuse_repeats(names_of(frame, "individual", table.path), "individual", table.path)
-    return frame.select("individual", *(c for c in ("population", "family") if c in frame.columns))
+    refuse_repeats(names_of(frame, label, table.path), "individual", table.path)
+    if unused := [column for column in table.columns if column not in used]:
+        say(f"  note: columns of {table.path.name} that are not used: {', '.join(unused)}")
+    frame = frame.select(pl.col(column).alias(name) for column, name in used.items())
+    for name, words in NOBODYS.items():
+        if name not in frame.columns:
+            continue
+        unknown = frame[name].is_in(words)
+        if unknown.any():
+            said = ", ".join(frame[name].filter(unknown).unique(maintain_order=True))
+            say(f"  note: {name} {said} of {table.path.name} is none: {int(unknown.sum())} people")
+            frame = frame.with_columns(pl.when(~unknown).then(pl.col(name)).alias(name))
+    return frame
+
+
+def known_of(people: pl.DataFrame, column: Literal["population", "family"]) -> dict[str, str]:
+    """Return the population or family of each person for whom the table of people names one.
+
+    What stands for an unknown one (`NOBODYS`) is none, whoever wrote the table.
+    """
+    if column not in people.columns:
+        return {}
+    rows = people.select("individual", pl.col(column).cast(pl.String)).drop_nulls()
+    return {name: value for name, value in rows.iter_rows() if value not in NOBODYS[column]}
 
 
 def read_covariates(path: Path | str) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.float64]]:

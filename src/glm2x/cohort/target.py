@@ -26,10 +26,12 @@ class Target:
     mode
         `log`, `residual` or `residual-all`.
     values
-        float64 ``[genes, individuals]``, NaN where not measured.
+        float64 ``[genes, individuals]``, NaN where not measured; residuals are NaN too of genes that
+        were measured in no training person.
     reference
         float64 ``[genes]``: the target of the reference sequence. The cohort's own where it has one (it
-        is logged already, and residuals are on the same scale), else the mean over training people.
+        is logged already, and residuals are on the same scale), else the mean over training people,
+        NaN where there is none.
     transductive
         What was computed with test people's expression, in words; empty where nothing was.
     """
@@ -57,14 +59,15 @@ def make_target(
     Raises
     ------
     DataError
-        A raw value is negative, a gene has no training person (and is not one of reference alone), or
-        covariates are missing.
+        A raw value is negative, a seen gene has no training person (and is not one of reference
+        alone), or covariates are missing.
     UsageError
         Fewer than three training people a covariate (their residuals say nothing).
     """
     logged = log_expression(cohort)
     train = cohort.individual_index(split.train)
-    means = _training_means(logged, train, cohort)
+    _require_measured(logged, train, cohort, split)
+    means = _training_means(logged, train)
     if mode == "log":
         return Target(mode, logged, _reference(means, cohort))
     names, covariates = _kept(cohort, covariates_keep, np.asarray(np.isfinite(logged).any(axis=0)))
@@ -87,7 +90,7 @@ def make_target(
     ]
     if mode == "residual-all":
         transductive.insert(0, "coefficients of covariates fitted on everyone")
-    reference = _reference(_training_means(residuals, train, cohort), cohort)
+    reference = _reference(_training_means(residuals, train), cohort)
     return Target(mode, residuals, reference, tuple(transductive))
 
 
@@ -114,19 +117,25 @@ def log_expression(cohort: Cohort) -> NDArray[np.float64]:
     return np.log2(cohort.expression + 1)
 
 
-def _training_means(
-    values: NDArray[np.float64], train: NDArray[np.int64], cohort: Cohort
-) -> NDArray[np.float64]:
-    """Return the mean over training people; NaN for genes of nobody that have a reference target."""
+def _require_measured(
+    values: NDArray[np.float64], train: NDArray[np.int64], cohort: Cohort, split: Split
+) -> None:
+    """Refuse a seen gene of nobody to train on, unless it is one of the reference alone."""
+    rows = cohort.gene_index(split.seen)
     measured = np.isfinite(values[:, train]).any(axis=1)
     reference_only = np.isfinite(cohort.reference_target) & ~np.isfinite(values).any(axis=1)
-    lacking = ~(measured | reference_only)
-    if lacking.any():
+    lacking = rows[~(measured | reference_only)[rows]]
+    if lacking.size:
         raise DataError(
-            f"{int(lacking.sum())} genes are measured in no training person",
-            where=f"first: {cohort.gene_ids[int(lacking.argmax())]} of {cohort.folder}",
-            do="leave these genes out, or split the people otherwise",
+            f"{lacking.size} of {len(rows)} seen genes are measured in no training person",
+            where=f"first: {cohort.gene_ids[int(lacking[0])]} of {cohort.folder}",
+            do="glm2x split --genes with a list that leaves these genes out, or other training people",
         )
+
+
+def _training_means(values: NDArray[np.float64], train: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the mean over training people, NaN for genes of none of them."""
+    measured = np.isfinite(values[:, train]).any(axis=1)
     means = np.full(len(values), np.nan)
     means[measured] = np.nanmean(values[measured][:, train], axis=1)
     return means

@@ -27,7 +27,7 @@ def split(
     population: str | None = None,
     draw: int | None = None,
     draws: int | None = None,
-    relatives: Literal["together", "ignore"] = "together",
+    relatives: Literal["together", "ignore"] | None = None,
     genes: Path | None = None,
     unseen_share: float = 0.0,
     unseen_contigs: str | None = None,
@@ -79,10 +79,12 @@ def split(
     draws
         How many draws of few-shot (default: 5).
     relatives
-        together: relatives stay on one side, by the families of the table of people, else by
-        genotypes (from 20,000 variants). ignore: everybody is drawn alone. Lists are taken as they are.
+        together (the default): relatives stay on one side, by the families of the table of people, else
+        by genotypes (from 20,000 variants). ignore: everybody is drawn alone. Lists, also the published
+        ones, are taken as they are.
     genes
-        The genes to take, one a line (default: all).
+        The genes to take, one a line (default: all; of published-50-100 the published 200, where the
+        cohort has no sides of its own).
     unseen_share
         Share of the genes held out as one block with a gap of a window.
     unseen_contigs
@@ -96,8 +98,10 @@ def split(
     force
         Replace what is there.
     """
-    from glm2x.cohort import few_shot, gene_sets, people, presets
+    from glm2x.cohort import draw as drawing
+    from glm2x.cohort import few_shot, gene_sets, listed, presets
     from glm2x.cohort.cohort import Cohort
+    from glm2x.cohort.freeze import make_split
     from glm2x.errors import UsageError
     from glm2x.files import read_list, refuse_existing
 
@@ -114,9 +118,14 @@ def split(
             "--draws": (draws, few and draw is None, "--preset few-shot without --draw"),
             "--validation-count": (validation_count, ways[2], "--train-count and no preset"),
             "--validation": (validation, ways[1], "--train and --test"),
-            "--train-share": (train_share, ways[0], "a preset"),
-            "--validation-share": (validation_share, ways[0], "a preset"),
-            "--population": (population, ways[0], "--preset leave-one-population-out"),
+            "--train-share": (train_share, ways[0], f"--preset {presets.taking('train_share')}"),
+            "--validation-share": (
+                validation_share,
+                ways[0],
+                f"--preset {presets.taking('validation_share')}",
+            ),
+            "--population": (population, ways[0], f"--preset {presets.taking('population')}"),
+            "--relatives": (relatives, not ways[1], "people drawn at random: lists are taken as they are"),
         }
     )
     counts = few_shot.parse_counts(train_count) if train_count is not None else ()
@@ -124,8 +133,14 @@ def split(
         raise UsageError("few-shot needs --train-count", wanted="such as --train-count 10,20,50,100,all")
     if draws is not None and draws < 1:
         raise UsageError("--draws is a number of draws", got=str(draws), wanted="1 or more")
+    if few and counts == (None,) and (draw is not None or draws is not None):
+        raise UsageError(
+            "--draw and --draws go with numbers of people: all of them are one split",
+            got=f"--train-count {train_count}",
+            do="leave them out, or add a number to --train-count",
+        )
+    contigs = _contigs(unseen_contigs)
     opened = Cohort.open(cohort)
-    chosen = read_list(genes) if genes else None
     if preset is not None:
         who = presets.preset_people(
             opened,
@@ -137,7 +152,7 @@ def split(
             relatives=relatives,
         )
     elif train is not None and test is not None:
-        who = people.listed_people(opened, train, test, validation)
+        who = listed.listed_people(opened, train, test, validation)
     elif ways[1]:
         raise UsageError("lists of people come together", wanted="--train FILE --test FILE")
     elif len(counts) > 1 or counts[0] is None:
@@ -145,23 +160,32 @@ def split(
             "without a preset, --train-count is one number", got=str(train_count), do="add --preset few-shot"
         )
     else:
-        who = people.random_people(
-            opened, train=counts[0], validation=validation_count or 0, seed=seed, relatives=relatives
+        who = drawing.random_people(
+            opened,
+            train=counts[0],
+            validation=validation_count or 0,
+            seed=seed,
+            relatives=relatives or "together",
         )
     warnings, sides = who.warnings, None
+    chosen, more = gene_sets.chosen_genes(opened, read_list(genes)) if genes else (None, ())
     if preset == "published-50-100":
         if chosen is None:
-            chosen, more = gene_sets.published_genes(opened)
-            warnings += more
+            chosen, more = listed.published_genes(opened)
         if any(opened.gene_sides):
             sides = dict(zip(opened.gene_ids, opened.gene_sides, strict=True))
-    made = presets.make_split(
+            if unseen_share or contigs:
+                more += (
+                    "genes are held out as the options say: the sides of the cohort's own table are not used",
+                )
+    warnings += more
+    made = make_split(
         opened,
         who,
         window=window,
         genes=chosen,
         unseen_share=unseen_share,
-        unseen_contigs=[name.strip() for name in unseen_contigs.split(",")] if unseen_contigs else (),
+        unseen_contigs=contigs,
         published_sides=sides,
         reference_validation_share=reference_validation_share,
         seed=seed,
@@ -171,6 +195,11 @@ def split(
         warnings += (
             f"{len(near)} of {len(made.unseen)} unseen genes have a {window:,} bp window that overlaps a "
             "seen gene's, as published: evaluate fails its check windows_overlap",
+        )
+    if reference_validation_share and not made.reference_validation:
+        warnings += (
+            f"{reference_validation_share:g} of {len(made.seen)} seen genes is none: no gene validates "
+            "reference phases",
         )
     files = {out: made}
     if few:
@@ -194,13 +223,24 @@ def _refuse_misplaced(options: dict[str, tuple[object, bool, str]]) -> None:
             raise UsageError(f"{name} goes with {company}")
 
 
+def _contigs(text: str | None) -> tuple[str, ...]:
+    """Read ``8,9``; of an empty list nothing can be held out."""
+    from glm2x.errors import UsageError
+
+    names = tuple(name.strip() for name in (text or "").split(",") if name.strip())
+    if text is not None and not names:
+        raise UsageError("--unseen-contigs names no contig", got=repr(text), wanted="such as 8,9")
+    return names
+
+
 def _say_what(made: Split, files: dict[Path, Split]) -> None:
     """Say who is where: of a few-shot split in the base, and how many files were drawn from it."""
     drawn = any(one.draw is not None for one in files.values())
     say(
         f"{'drawn from' if drawn else 'split'}: {len(made.train)} training, "
         f"{len(made.validation)} validation, {len(made.test)} test people; "
-        f"{len(made.seen)} seen genes ({len(made.reference_validation)} validate reference phases), "
+        f"{len(made.seen)} seen genes ({len(made.reference_validation)} validate reference phases, which "
+        f"leave out {len(made.reference_excluded)} beside those), "
         f"{len(made.unseen)} unseen, {len(made.excluded_genes)} in the gap"
     )
     if drawn:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.gene_sets import overlapping
-from glm2x.cohort.relatives import MIN_VARIANTS, THRESHOLD
 from glm2x.cohort.split import Split
 from glm2x.evaluation.check import Check, not_run, some
-from glm2x.evaluation.relatives import related_pairs, split_families
+from glm2x.evaluation.relatives import relatives_across_sides
 from glm2x.evaluation.tables import Cell, largest_window
 from glm2x.evaluation.target_checks import observed_between_rows, observed_of_cohort, transductive_target
 from glm2x.predictions import Predictions
@@ -32,14 +30,14 @@ def run_checks(
     """Run every check that the inputs allow; the others say `not run` and what they lack."""
     frame = predictions.frame
     return (
-        _two_sides(frame, "people_on_two_sides", "individual", "individual_split"),
-        _two_sides(frame, "genes_on_two_sides", "gene", "gene_split"),
+        _two_sides(predictions, "people_on_two_sides", "individual", "individual_split"),
+        _two_sides(predictions, "genes_on_two_sides", "gene", "gene_split"),
         _split_labels(frame, split),
-        _relatives(cohort, split),
+        relatives_across_sides(frame, cohort, split),
         _overlapping_windows(predictions, cohort, split),
         _reference_mismatch(cohort),
         observed_between_rows(frame),
-        observed_of_cohort(_of_the_splits_draw(predictions, split), cohort, split),
+        observed_of_cohort(predictions, cohort, split),
         _same_rows(cells),
         _same_window(predictions),
         _same_cohort(predictions, cohort, split),
@@ -48,29 +46,31 @@ def run_checks(
     )
 
 
-def _of_the_splits_draw(predictions: Predictions, split: Split | None) -> Predictions:
-    """Return the rows whose residuals the split's people give: those of other draws have their own."""
-    if split is None or predictions.metadata.target != "residual":
-        return predictions
-    people = len(split.train) + len(split.validation)
-    own = predictions.frame.filter(
-        pl.col("draw").eq_missing(pl.lit(split.draw, dtype=pl.Int64)),
-        pl.col("draw").is_null() | (pl.col("train_individuals") == people),
-    )
-    return replace(predictions, frame=own) if own.height else predictions
+def _two_sides(predictions: Predictions, name: str, column: str, side: str) -> Check:
+    """Find people (or genes) whom the table puts on two sides.
 
-
-def _two_sides(frame: pl.DataFrame, name: str, column: str, side: str) -> Check:
-    """Find people (or genes) whom the table puts on two sides of one draw."""
-    known = frame.filter(pl.col(side).is_not_null())
+    Draws of one base have the same genes and test people, so that nobody who is tested in one of them
+    may be learnt from in another. Of draws that do not say their base, each is looked at alone.
+    """
+    known = predictions.frame.filter(pl.col(side).is_not_null())
     if known.height == 0:
         return not_run(name, f"the column {side}", leak=True)
-    sides = known.group_by(column, "draw").agg(pl.col(side).n_unique())
-    both = sides.filter(pl.col(side) > 1)[column].unique().sort().to_list()
     total = known[column].n_unique()
+    both = _more_than_one(known, side, column, "draw")
     if both:
         return Check(name, "fail", f"{len(both)} of {total} have more than one {side}: {some(both)}", True)
+    if predictions.metadata.family is not None:
+        learnt = known.with_columns(pl.col(side).replace("validation", "train"))
+        both = _more_than_one(learnt, side, column)
+        if both:
+            detail = f"{len(both)} of {total} are on different sides in draws of one base: {some(both)}"
+            return Check(name, "fail", detail, True)
     return Check(name, "pass", f"each of {total} has one {side}", True)
+
+
+def _more_than_one(frame: pl.DataFrame, side: str, column: str, *within: str) -> list[str]:
+    sides = frame.group_by(column, *within).agg(pl.col(side).n_unique())
+    return sides.filter(pl.col(side) > 1)[column].unique().sort().to_list()
 
 
 def _split_labels(frame: pl.DataFrame, split: Split | None) -> Check:
@@ -96,57 +96,6 @@ def _split_labels(frame: pl.DataFrame, split: Split | None) -> Check:
     if wrong:
         return Check(name, "fail", f"{len(wrong)} sides differ from the split's: {some(wrong)}", True)
     return Check(name, "pass", "the sides in the table are the split's", True)
-
-
-def _relatives(cohort: Cohort | None, split: Split | None) -> Check:
-    name = "relatives_across_sides"
-    if cohort is None or split is None:
-        return not_run(name, "--cohort and --split", leak=True)
-    fitted = {*split.train, *split.validation}
-    tested = set(split.test)
-    named = split_families(cohort.people, fitted, tested)
-    families = (
-        f"{len(named.both)} families are on both sides (people table): {some(named.both)}"
-        if named.both
-        else "no family of the people table is on both sides"
-    )
-    if not named.without:
-        return Check(name, "fail" if named.both else "pass", families, True)
-    by_genotype = _relatives_by_genotype(name, cohort, fitted, tested)
-    people = len(fitted) + len(tested)
-    if len(named.without) == people:
-        return by_genotype
-    # Families of some do not speak for the others.
-    detail = f"{families}, and {len(named.without)} of {people} people have none there; {by_genotype.detail}"
-    return Check(name, "fail" if named.both else by_genotype.status, detail, True)
-
-
-def _relatives_by_genotype(name: str, cohort: Cohort, fitted: set[str], tested: set[str]) -> Check:
-    found = related_pairs(cohort, fitted, tested)
-    if found.variants < MIN_VARIANTS:
-        detail = (
-            f"not judged: {found.variants:,} variants, and relatives are told apart from "
-            f">= {MIN_VARIANTS:,} only; "
-            "a people table with a family column settles it"
-        )
-        return Check(name, "warn", detail, True)
-    unjudged = (
-        f"; {len(found.unjudged)} people of very small or very large populations not judged"
-        if found.unjudged
-        else ""
-    )
-    if found.pairs:
-        said = [f"{a} and {b} ({similarity:.2f})" for a, b, similarity in found.pairs]
-        detail = (
-            f"{len(said)} pairs of a fitted and a test individual are more alike than "
-            f"{THRESHOLD:g} within their population, from {found.variants:,} variants: "
-            f"{some(said)}{unjudged}"
-        )
-        return Check(name, "fail", detail, True)
-    detail = (
-        f"no fitted and test individual are more alike than {THRESHOLD:g}, from {found.variants:,} variants"
-    )
-    return Check(name, "warn" if found.unjudged else "pass", detail + unjudged, True)
 
 
 def _overlapping_windows(predictions: Predictions, cohort: Cohort | None, split: Split | None) -> Check:

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from glm2x.cohort.cohort import Cohort
-from glm2x.cohort.relatives import MIN_VARIANTS
+from glm2x.cohort.similarity import MIN_VARIANTS
 from glm2x.cohort.split import Split
 from glm2x.evaluation.tables import MAIN_CELL, Cell
 from glm2x.evaluation.uncertainty import Draws

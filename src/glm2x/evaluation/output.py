@@ -6,13 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
 from glm2x import __version__
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
+from glm2x.cohort.tables import known_of
 from glm2x.evaluation.check import Check
 from glm2x.evaluation.comparisons import Comparison
 from glm2x.evaluation.controls import Permuted
@@ -178,11 +179,6 @@ def _json(value: Any) -> Any:
     return value
 
 
-def people_column(cohort: Cohort | None, column: str) -> dict[str, str]:
+def people_column(cohort: Cohort | None, column: Literal["population", "family"]) -> dict[str, str]:
     """Return what a column of the people table says of each individual; nothing where there is none."""
-    if cohort is None or column not in cohort.people.columns:
-        return {}
-    return {
-        name: str(value)
-        for name, value in cohort.people.select("individual", column).drop_nulls().iter_rows()
-    }
+    return {} if cohort is None else known_of(cohort.people, column)

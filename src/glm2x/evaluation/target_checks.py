@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
 from glm2x.cohort.target import RAW_SCALES, Target, log_expression, make_target
 from glm2x.errors import Glm2xError
 from glm2x.evaluation.check import Check, not_run, some
+from glm2x.evaluation.learnt import Learnt, learnt_people
 from glm2x.evaluation.tables import gene_rows
 from glm2x.predictions import Predictions
 
@@ -59,32 +62,43 @@ def _target(predictions: Predictions, cohort: Cohort, split: Split | None) -> Ta
         return f"cannot be made from the cohort: {error.what}"
 
 
+@dataclass(frozen=True)
+class _Compared:
+    """Measurements of the table beside the cohort's.
+
+    Attributes
+    ----------
+    known
+        `gene`, `individual`, `observed`, `expected`: what the cohort holds too.
+    absent
+        How many are of genes or people that it does not hold.
+    left, why
+        How many were not compared, and why not.
+    """
+
+    known: pl.DataFrame
+    absent: int
+    left: int
+    why: tuple[str, ...]
+
+
 def observed_of_cohort(predictions: Predictions, cohort: Cohort | None, split: Split | None) -> Check:
-    """Compare the table's measurements with the cohort's; a wrong sample order shows here."""
+    """Compare the table's measurements with the cohort's; a wrong sample order shows here.
+
+    The residuals of a draw are those of its own training people, as its rows label them.
+    """
     name = "sample_order"
     if cohort is None:
         return not_run(name, "--cohort", leak=True)
     mode = predictions.metadata.target
-    values = log_expression(cohort)
-    if mode in ("residual", "residual-all"):
-        target = _target(predictions, cohort, split)
-        if isinstance(target, str):
-            return Check(name, "not run", f"the {mode} target {target}", True)
-        values = target.values
-    measured = predictions.frame.filter(pl.col("observed").is_not_null())
-    measured = measured.unique(("gene", "individual", "observed"), maintain_order=True)
-    genes = measured["gene"].unique().to_list()
-    rows = dict(zip(genes, gene_rows(cohort, genes), strict=True))
-    columns = {individual: column for column, individual in enumerate(cohort.individuals)}
-    known = measured.with_columns(
-        _row=pl.col("gene").replace_strict(rows, return_dtype=pl.Int64),
-        _column=pl.col("individual").replace_strict(columns, default=None, return_dtype=pl.Int64),
-    ).drop_nulls(("_row", "_column"))
-    absent = measured.height - known.height
+    found = _compared(predictions, cohort, split)
+    known = found.known
+    why = f"{found.left} of the table's measurements are not compared: {'; '.join(found.why)}"
     if known.height == 0:
-        return Check(name, "not run", "none of the table's genes and people are in the cohort", True)
-    observed = known["observed"].to_numpy()
-    expected = values[known["_row"].to_numpy(), known["_column"].to_numpy()]
+        none = "none of the table's genes and people are in the cohort"
+        return Check(name, "not run", why if found.left else none, True)
+    left = f"; {why}" if found.left else ""
+    observed, expected = known["observed"].to_numpy(), known["expected"].to_numpy()
     with np.errstate(invalid="ignore"):
         wrong = ~(np.abs(observed - expected) <= ROUNDING * (1 + np.abs(expected)))
     count = int(wrong.sum())
@@ -97,16 +111,69 @@ def observed_of_cohort(predictions: Predictions, cohort: Cohort | None, split: S
         )
         if mode == "log":
             return Check(name, "fail", detail, True)
-        why = (
+        doubt = (
             "the table does not say its target"
             if mode is None
             else "the covariates that were kept are not on record"
         )
-        return Check(name, "warn", f"{detail}; {why}, so the order of people is not judged", True)
+        return Check(name, "warn", f"{detail}; {doubt}, so the order of people is not judged{left}", True)
     said = f"{known.height} measurements are the cohort's"
-    if absent:
-        return Check(name, "warn", f"{said}; {absent} are of genes or people that it does not hold", True)
-    return Check(name, "pass", said, True)
+    if found.absent:
+        said += f"; {found.absent} are of genes or people that it does not hold"
+    return Check(name, "warn" if found.absent or left else "pass", said + left, True)
+
+
+def _compared(predictions: Predictions, cohort: Cohort, split: Split | None) -> _Compared:
+    """Put the cohort's target beside the measurements, of each draw with its own people."""
+    mode = predictions.metadata.target
+    measured = predictions.frame.filter(pl.col("observed").is_not_null())
+    once = ("gene", "individual", "observed")
+    known: list[pl.DataFrame] = []
+    absent = left = 0
+    why: dict[str, None] = {}
+    parts: list[tuple[pl.DataFrame, NDArray[np.float64] | str]]
+    if mode not in ("residual", "residual-all"):
+        parts = [(measured, log_expression(cohort))]
+    elif split is None:
+        parts = [(measured, "needs --split")]
+    else:
+        # labels are of all rows: a person may be labelled and not measured
+        draws = learnt_people(predictions.frame, split)
+        parts = [(one.rows, _values_of(one, predictions, cohort, split)) for one in draws]
+    for part, values in parts:
+        rows = part.filter(pl.col("observed").is_not_null()).unique(once, maintain_order=True)
+        if isinstance(values, str):
+            left += rows.height
+            why[f"the {mode} target {values}"] = None
+        else:
+            known.append(_beside(rows, values, cohort))
+            absent += rows.height - known[-1].height
+    empty = measured.select(once).with_columns(expected=pl.col("observed")).clear()
+    return _Compared(pl.concat([empty, *known]), absent, left, tuple(why))
+
+
+def _values_of(
+    one: Learnt, predictions: Predictions, cohort: Cohort, split: Split
+) -> NDArray[np.float64] | str:
+    """Return the target that the people of a draw give, or why it cannot be made."""
+    if not (one.complete and one.train):
+        return "of a draw needs all whom it learnt from, and the table does not label them"
+    own = replace(split, train=one.train, validation=one.validation, test=())
+    target = _target(predictions, cohort, own)
+    return target if isinstance(target, str) else target.values
+
+
+def _beside(rows: pl.DataFrame, values: NDArray[np.float64], cohort: Cohort) -> pl.DataFrame:
+    """Return the measurements that the cohort holds, and its own beside them as `expected`."""
+    genes = rows["gene"].unique().to_list()
+    of_gene = dict(zip(genes, gene_rows(cohort, genes), strict=True))
+    of_person = {individual: column for column, individual in enumerate(cohort.individuals)}
+    known = rows.with_columns(
+        _row=pl.col("gene").replace_strict(of_gene, return_dtype=pl.Int64),
+        _column=pl.col("individual").replace_strict(of_person, default=None, return_dtype=pl.Int64),
+    ).drop_nulls(("_row", "_column"))
+    expected = values[known["_row"].to_numpy(), known["_column"].to_numpy()]
+    return known.select("gene", "individual", "observed", pl.Series("expected", expected))
 
 
 def transductive_target(predictions: Predictions, cohort: Cohort | None, split: Split | None) -> Check:

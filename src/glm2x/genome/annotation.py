@@ -34,28 +34,55 @@ class Annotation:
 
     Attributes
     ----------
+    path
+        The file.
     genes
-        By identifier, as the file writes it.
+        By identifier, as the file writes it: those that stand at one place.
+    ambiguous
+        Those that stand at several, as ``Y_RNA`` where names are identifiers; see `find`.
     counts, first
-        What was left out, and the first example: `strand_unknown`.
+        What was left out, and the first example: `strand_unknown`, `stands_at_two_places` (or more).
     """
 
+    path: Path
     genes: dict[str, Gene]
+    ambiguous: dict[str, tuple[Gene, ...]]
     counts: dict[str, int]
     first: dict[str, str]
 
-    def find(self, name: str) -> Gene | None:
-        """Return a gene by its name, else by its name without version where only one gene has it."""
+    def places(self, name: str) -> tuple[Gene, ...]:
+        """Return where a gene stands, by its name, else by that without version where only one has it."""
         row = self._rows.get(name, self._rows.get(unversioned(name)))
-        return None if row is None else self._genes[row]
+        return () if row is None else self._places[row]
+
+    def find(self, name: str) -> Gene | None:
+        """Return a gene by its name, else by its name without version where only one gene has it.
+
+        Raises
+        ------
+        DataError
+            It stands at several places.
+        """
+        places = self.places(name)
+        if len(places) > 1:
+            shown = "; ".join(f"{gene.contig}:{gene.tss + 1:,} {gene.strand}" for gene in places[:3])
+            raise DataError(
+                f"{name} stands at {len(places)} places in the gene annotation",
+                where=str(self.path),
+                got=shown + (f" and {len(places) - 3} more" if len(places) > 3 else ""),
+                wanted=f"one TSS a gene (1-based here); {len(self.ambiguous)} names of it have several",
+                do="leave out all but one of its lines, or the gene from the expression; identifiers such as "
+                "ENSG00000206176 stand at one place, names such as Y_RNA do not",
+            )
+        return places[0] if places else None
 
     @cached_property
     def _rows(self) -> dict[str, int]:
-        return index_of_names(self.genes)
+        return index_of_names((*self.genes, *self.ambiguous))
 
     @cached_property
-    def _genes(self) -> tuple[Gene, ...]:
-        return tuple(self.genes.values())
+    def _places(self) -> tuple[tuple[Gene, ...], ...]:
+        return (*((gene,) for gene in self.genes.values()), *self.ambiguous.values())
 
 
 def read_annotation(path: Path | str) -> Annotation:
@@ -64,8 +91,9 @@ def read_annotation(path: Path | str) -> Annotation:
     GTF and GFF3
         The TSS is the first base of a `gene` feature in its direction: its start on ``+``, its end on
         ``-``. Where a file has no such feature, a gene reaches over all its transcripts and exons. The
-        identifier is `gene_id`, else the GFF3's `ID` without ``gene:``. Lines that say nothing of a
-        gene's place are not looked at beyond the number of their columns.
+        identifier is `gene_id`, else the GFF3's `ID` without ``gene:``; `ID` too where it tells a gene
+        on Y from its namesake on X, as GENCODE's ``ENSG00000182378.15_PAR_Y``. Lines that say nothing of
+        a gene's place are not looked at beyond the number of their columns.
     Table
         Tab- or comma-separated with a header: the gene (`gene_id`, `gene`), the contig (`chr`,
         `chrom`, `contig`), `strand`, and the TSS. A column `tss` is **1-based**, as browsers, GTFs and
@@ -73,13 +101,14 @@ def read_annotation(path: Path | str) -> Annotation:
         is `start` on ``+`` and ``end - 1`` on ``-``. Where all three are there, `tss` is taken.
 
     A file may be gzipped. TSSs are returned 0-based. Genes whose strand is ``.`` (``?``) are left out
-    and counted.
+    and counted. Names that stand at several places are kept aside and counted: an error is only who
+    looks for one.
 
     Raises
     ------
     DataError
         The file is missing, damaged or neither of these, a coordinate is no number or below its base,
-        an end lies before its start, a gene stands at two places, or no gene is left.
+        an end lies before its start, or no gene is left.
     """
     path = Path(path)
     rows = _read_features(path) if _has_features(path) else _read_table(path)
@@ -165,8 +194,10 @@ def _uneven(block: bytes, path: Path) -> DataError:
 def _placed(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
     """Return identifier and checked place of each feature."""
     text = pl.col("attributes")
-    gene = text.str.extract(_GENE_ID).fill_null(text.str.extract(_ID)).str.strip_chars()
-    rows = rows.with_columns(gene.alias("gene"))
+    own, gene = text.str.extract(_ID).str.strip_chars(), text.str.extract(_GENE_ID).str.strip_chars()
+    # of a gene in the pseudoautosomal regions the one on Y has gene_id of the one on X
+    on_y = (own == gene + "_PAR_Y") | own.str.starts_with("ENSGR")
+    rows = rows.with_columns(pl.when(gene.is_null() | on_y).then(own).otherwise(gene).alias("gene"))
     nameless = rows.filter(pl.col("gene").is_null() | (pl.col("gene") == ""))
     if nameless.height:
         raise DataError(
@@ -242,26 +273,13 @@ def _read_table(path: Path) -> pl.DataFrame:
 
 
 def _annotation(rows: pl.DataFrame, path: Path) -> Annotation:
-    """Turn rows into genes; those without a direction are counted, and one at two places is refused."""
+    """Turn rows into genes; those without a direction, or at several places, are counted."""
     directed = pl.col("strand").is_in(["+", "-"])
     left_out = rows.filter(~directed)["gene"].unique(maintain_order=True)
     tss = pl.when(pl.col("strand") == "+").then(pl.col("start")).otherwise(pl.col("end") - 1)
     places = (
         rows.filter(directed).select("gene", "contig", tss.alias("tss"), "strand").unique(maintain_order=True)
     )
-    repeated = places.filter(pl.col("gene").is_duplicated())
-    if repeated.height:
-        gene = repeated["gene"][0]
-        found = repeated.filter(pl.col("gene") == gene)
-        raise DataError(
-            f"{gene} stands at two places in the gene annotation",
-            where=str(path),
-            got="; ".join(
-                f"{contig}:{place + 1:,} {strand}" for _, contig, place, strand in found.head(3).iter_rows()
-            ),
-            wanted="one TSS a gene (1-based here)",
-            do="leave out all but one of them",
-        )
     if not places.height:
         raise DataError(
             "the gene annotation holds no gene with a strand",
@@ -269,7 +287,11 @@ def _annotation(rows: pl.DataFrame, path: Path) -> Annotation:
             got=f"{len(left_out)} genes of unknown strand" if len(left_out) else "no row",
             wanted="genes on + or -",
         )
-    genes = {row[0]: Gene(*row) for row in places.iter_rows()}
-    if not len(left_out):
-        return Annotation(genes, {}, {})
-    return Annotation(genes, {"strand_unknown": len(left_out)}, {"strand_unknown": str(left_out[0])})
+    found: dict[str, list[Gene]] = {}
+    for row in places.iter_rows():
+        found.setdefault(row[0], []).append(Gene(*row))
+    ambiguous = {name: tuple(several) for name, several in found.items() if len(several) > 1}
+    genes = {name: alone[0] for name, alone in found.items() if len(alone) == 1}
+    noted = {"strand_unknown": list(left_out), "stands_at_two_places": list(ambiguous)}
+    counts = {what: len(names) for what, names in noted.items() if names}
+    return Annotation(path, genes, ambiguous, counts, {what: noted[what][0] for what in counts})
