@@ -5,11 +5,29 @@ from __future__ import annotations
 import pytest
 
 from glm2x.backbones.registry import get
-from glm2x.config import load_config, shipped_names, show_config
+from glm2x.config import PhaseSettings, load_config, shipped_names, show_config
+
+BACKBONES = ("onehot", "enformer", "borzoi", "alphagenome")
 
 
 def test_there_is_one_for_each_backbone_and_strategy() -> None:
-    assert shipped_names() == ["onehot-personal", "onehot-reference", "onehot-reference-then-personal"]
+    strategies = ("personal", "reference", "reference-then-personal")
+    assert shipped_names() == sorted(f"{name}-{s}" for name in BACKBONES for s in strategies)
+
+
+@pytest.mark.parametrize("name", [n for n in shipped_names() if not n.startswith("onehot")])
+def test_sequence_to_function_models_have_the_published_settings(name: str) -> None:
+    config = load_config(name)
+    training = config.training
+    window = 65_536 if config.backbone.name == "alphagenome" else 64_000  # a multiple of 2,048
+    assert (config.window, config.target, config.haplotypes) == (window, "log", "both")
+    assert (config.head.name, config.loss.kind, config.freeze) == ("attention-pool", "smooth-l1", None)
+    assert (training.learning_rate, training.batch_size, training.epochs) == (1e-6, 8, 40)
+    assert (training.optimizer, training.schedule, training.sampler) == ("adam", "published", "random")
+    assert (training.batch, training.accumulate, training.reference) == ("people", 1, PhaseSettings())
+    if config.strategy != "reference":
+        assert (config.loss.pairwise, config.loss.alpha) == ("published", 0.3)
+    assert config.backbone.weights is None
 
 
 @pytest.mark.parametrize("name", shipped_names())

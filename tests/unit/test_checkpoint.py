@@ -22,7 +22,10 @@ from glm2x.training.checkpoint import (
     save_checkpoint,
 )
 
-METADATA = Metadata("0.1.0", "onehot", "position-pool", "log", 512, "c", "s", 6, ("g0", "g1"), ("p00", "p01"))
+SPEC = {"architecture": {"layers": [1, 2], "rate": 0.1, "kind": None}, "weights": "name", "revision": None}
+METADATA = Metadata(
+    "0.1.0", "onehot", SPEC, None, "position-pool", "log", 512, "c", "s", 6, ("g0", "g1"), ("p00", "p01")
+)
 STATE = State("personal", epoch=2, step=10, best=0.1 + 0.2, best_epoch=1)
 
 
@@ -125,10 +128,10 @@ def test_a_tensor_file_that_is_none_is_a_data_error(saved: Any) -> None:
 
 
 def test_another_format_version_is_refused(saved: Any) -> None:
-    edit(saved[0], format_version=2)
+    edit(saved[0], format_version=1)
     with pytest.raises(DataError, match="format version that this glm2x does not read") as error:
         load_checkpoint(saved[0])
-    assert (error.value.got, error.value.wanted) == ("version 2", "version 1")
+    assert (error.value.got, error.value.wanted) == ("version 1", "version 2")
 
 
 def test_something_else_is_refused(saved: Any) -> None:
@@ -244,6 +247,8 @@ def test_files_lie_in_the_folder(saved: Any, name: str) -> None:
         ("metadata", "genes", [1]),
         ("metadata", "individuals_touched", {"p00": 1}),
         ("metadata", "surplus", 1),
+        ("metadata", "backbone_spec", "enformer"),
+        ("metadata", "freeze", "head"),
     ],
 )
 def test_a_value_of_another_type_is_a_data_error(saved: Any, part: str, key: str, value: Any) -> None:

@@ -60,6 +60,11 @@ def test_a_resolved_configuration_reads_as_itself(tmp_path: Path) -> None:
         ({"loss": {"pairwise": "signed-within-gene"}}, "not allowed", "sampler: gene"),
         ({"loss": {"kind": "mean-difference", "pairwise": "none"}}, "not allowed", "sampler: gene"),
         ({"training": {"batch_size": None}}, "not allowed", "sampler: gene"),
+        ({"freeze": "head"}, "configuration's freeze is not allowed", "'head'"),
+        ({"freeze": True}, "configuration's freeze is not allowed", "True"),
+        ({"freeze": 0}, "configuration's freeze is not allowed", "0"),
+        ({"training": {"devices": "all"}}, "configuration's training.devices is not allowed", "'all'"),
+        ({"training": {"accumulate": 0}}, "configuration's training.accumulate is not allowed", "0"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, keys: dict, message: str, detail: str) -> None:

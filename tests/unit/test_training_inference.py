@@ -5,7 +5,6 @@ import pytest
 import torch
 from training_fakes import FakeCohort, FakeSource, make_config, make_split, make_values
 
-from glm2x.training import inference
 from glm2x.training.inference import predict_gene, predict_samples, validation_loss, validation_pearson
 from glm2x.training.losses import Loss
 from glm2x.training.samples import REFERENCE, Samples, phase_data
@@ -27,22 +26,22 @@ def make_samples(gene: list[int], observed: list[float], individual: list[int] |
     return Samples(genes, np.array(gene), people, np.array(observed, dtype=np.float32), sd, 0)
 
 
-@pytest.mark.parametrize("at_once", [1, 600, 10**9])
+@pytest.mark.parametrize("at_once", [1, 2, 10**9])
 @pytest.mark.parametrize("columns", [(0, 1), (0,), (1,)])
 def test_a_person_is_the_mean_over_haplotypes_each_computed_once(
-    monkeypatch: pytest.MonkeyPatch, at_once: int, columns: tuple[int, ...]
+    at_once: int, columns: tuple[int, ...]
 ) -> None:
-    monkeypatch.setattr(inference, "VALUES_AT_ONCE", at_once)
     computed = 0
 
     def forward(inputs: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         nonlocal computed
         computed += len(inputs)
+        assert len(inputs) <= at_once
         return count_of_a(inputs, index)
 
     gene = FakeSource().gene("g1")
     people = np.array([11, 0, 3, 0])
-    predicted = predict_gene(forward, gene, people, columns, CPU)
+    predicted = predict_gene(forward, gene, people, columns, CPU, at_once)
     of_haplotype = (gene.haplotypes == 0).sum(axis=1)
     expected = of_haplotype[gene.index[people][:, list(columns)]].mean(axis=1)
     np.testing.assert_array_equal(predicted, expected)

@@ -8,9 +8,11 @@ import pytest
 import torch
 from training_fakes import GENES, FakeCohort, FakeSource, make_split, run_training
 
+from glm2x.backbones.onehot import OneHot
 from glm2x.config import TrainConfig
 from glm2x.errors import DataError, UsageError
 from glm2x.training import inference
+from glm2x.training import model as model_module
 from glm2x.training import predict as module
 from glm2x.training.checkpoint import load_checkpoint, save_checkpoint
 from glm2x.training.model import ExpressionModel, build_model
@@ -54,12 +56,14 @@ def test_who_else_is_asked_for_does_not_matter(run: RunFolder) -> None:
 
 def test_parts_do_not_matter(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     every = ask(run)
-    monkeypatch.setattr(inference, "VALUES_AT_ONCE", 1)
+    monkeypatch.setattr(OneHot, "windows_at_once", 1)
+    monkeypatch.setattr(model_module, "BACKBONE_WINDOW", 1)
     np.testing.assert_allclose(ask(run), every, rtol=1e-6)
 
 
 def test_codes_are_made_part_by_part(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inference, "VALUES_AT_ONCE", 2 * 512)
+    monkeypatch.setattr(OneHot, "windows_at_once", 2)
+    monkeypatch.setattr(model_module, "BACKBONE_WINDOW", 512)
     source = FakeSource()
     ask(run, source)
     for gene in source.genes.values():
@@ -160,9 +164,9 @@ def test_a_configuration_that_the_weights_do_not_fit_costs_no_memory(
     save_checkpoint(tmp_path / "huge", model, config, make_split(), checkpoint.state, metadata)
     built = []
 
-    def build(config: TrainConfig) -> ExpressionModel:
+    def build(config: TrainConfig, spec: object) -> ExpressionModel:
         built.append(torch.empty(1).device.type)
-        return build_model(config)
+        return build_model(config, spec)
 
     monkeypatch.setattr(module, "build_model", build)
     with pytest.raises(DataError, match=r"does not fit the model: head\.weight|makes no model"):

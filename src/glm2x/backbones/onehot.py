@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -104,7 +106,7 @@ def _hash_weights(length: int) -> NDArray[np.int64]:
     return random | 1
 
 
-def build(window: int, config: BackboneConfig) -> OneHot:
+def build(window: int, config: BackboneConfig, spec: Mapping[str, Any] | None = None) -> OneHot:
     """Return the backbone, freshly initialised.
 
     Raises

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from glm2x.errors import UsageError
 
@@ -42,7 +42,13 @@ class BackboneInfo:
     needs
         Python modules beyond the core that must be importable.
     module
-        The module whose ``build(window, config)`` makes it.
+        The module whose ``build(window, config, spec)`` makes it.
+    parameters
+        How many, without output heads that are not used.
+    hub
+        Name and files of the official weights on the Hugging Face Hub, as ``hf download`` takes them.
+    extra
+        The extra of glm2x that brings `needs`; those of others come with glm2x itself.
     """
 
     name: str
@@ -57,6 +63,9 @@ class BackboneInfo:
     memory: str
     needs: tuple[str, ...]
     module: str
+    parameters: str
+    hub: tuple[str, ...] = ()
+    extra: str = ""
 
 
 _BACKBONES = (
@@ -73,6 +82,68 @@ _BACKBONES = (
         memory="under 1 GB: a gene's 700 haplotypes of 64 kb share nearly all that is computed",
         needs=(),
         module="glm2x.backbones.onehot",
+        parameters="11 thousand",
+    ),
+    # Memory of the three below was counted, not measured on a GPU: weights, gradients and Adam's two
+    # moments in float32, and what their layers keep for the backward pass of 16 windows (batch_size 8,
+    # two haplotypes each). Add what the CUDA libraries and the allocator want.
+    BackboneInfo(
+        name="enformer",
+        kind="trainable",
+        input="codes uint8 [batch, window], A C G T N = 0 1 2 3 4; 1,154 bp or more",
+        output="float32 [batch, 10, 3072]: the 10 bins of 128 bp around the start site",
+        width=3072,
+        tokens_for=lambda window: 10,
+        head="attention-pool",
+        weights="EleutherAI/enformer-official-rough, 1 GB",
+        licence="CC-BY-4.0",
+        memory=(
+            "batch_size 8, both haplotypes, 64 kb: 69 GB in 32-true, 37 GB in bf16-mixed; "
+            "with activation_checkpointing 26 and 15 GB (counted, not measured on a GPU)"
+        ),
+        needs=("enformer_pytorch",),
+        module="glm2x.backbones.enformer",
+        parameters="229.8 million",
+        hub=("EleutherAI/enformer-official-rough",),
+    ),
+    BackboneInfo(
+        name="borzoi",
+        kind="trainable",
+        input="codes uint8 [batch, window], A C G T N = 0 1 2 3 4; bins of 32 bp a multiple of 4",
+        output="float32 [batch, 10, 1920]: the 10 bins of 32 bp around the start site",
+        width=1920,
+        tokens_for=lambda window: 10,
+        head="attention-pool",
+        weights="johahi/borzoi-replicate-0, 0.7 GB",
+        licence="CC-BY-4.0",
+        memory=(
+            "batch_size 8, both haplotypes, 64 kb: 32 GB in 32-true, 20 GB in bf16-mixed; "
+            "with activation_checkpointing 12 and 8 GB (counted, not measured on a GPU)"
+        ),
+        needs=("borzoi_pytorch",),
+        module="glm2x.backbones.borzoi",
+        parameters="171.3 million",
+        hub=("johahi/borzoi-replicate-0",),
+    ),
+    BackboneInfo(
+        name="alphagenome",
+        kind="trainable",
+        input="codes uint8 [batch, window], A C G T N = 0 1 2 3 4; a multiple of 2,048 bp",
+        output="float32 [batch, 10, 3072]: the 10 bins of 128 bp around the start site",
+        width=3072,
+        tokens_for=lambda window: 10,
+        head="attention-pool",
+        weights="RylieWeaver/alphagenome-pytorch (all folds, converted)",
+        licence="non-commercial: the AlphaGenome Model Terms of Google DeepMind",
+        memory=(
+            "batch_size 8, both haplotypes, 64 kb: 67 GB in 32-true, 40 GB in bf16-mixed; "
+            "with activation_checkpointing 29 and 17 GB (counted, not measured on a GPU)"
+        ),
+        needs=("alphagenome_pt",),
+        module="glm2x.backbones.alphagenome",
+        parameters="286.5 million",
+        hub=("RylieWeaver/alphagenome-pytorch", "v1.0.0/alphagenome_all_folds.safetensors"),
+        extra="alphagenome",
     ),
 )
 
@@ -101,8 +172,15 @@ def get(name: str) -> BackboneInfo:
     return known[name]
 
 
-def build(name: str, window: int, config: BackboneConfig) -> Backbone:
+def build(name: str, window: int, config: BackboneConfig, spec: Mapping[str, Any] | None = None) -> Backbone:
     """Import the backbone's module and return the model for windows of `window` bp.
+
+    Parameters
+    ----------
+    spec
+        The `Backbone.spec` of a model that was saved: the architecture is built again as it was, and no
+        weights are looked for, since the checkpoint holds them. None: with the official weights, or
+        those of ``config.weights``.
 
     Raises
     ------
@@ -110,4 +188,4 @@ def build(name: str, window: int, config: BackboneConfig) -> Backbone:
         No such backbone, or the configuration asks of it what it cannot do.
     """
     module = importlib.import_module(get(name).module)
-    return cast("Backbone", module.build(window, config))
+    return cast("Backbone", module.build(window, config, spec))

@@ -3,29 +3,60 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import fields
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from glm2x.backbones.registry import BackboneInfo
+
+_SHOWN = ("name", "kind", "input", "output", "width", "head", "parameters", "memory", "weights", "licence")
+_COLUMN = 12
 
 
 def backbones(name: str | None = None, /) -> None:
-    """List the backbones; with a name, say what it takes, gives and needs.
+    """List the backbones; with a name, say what it takes, gives and needs, and what this machine lacks.
 
     Parameters
     ----------
     name
         Such as onehot.
     """
-    from glm2x.backbones.registry import BackboneInfo, get
     from glm2x.backbones.registry import backbones as known
+    from glm2x.backbones.registry import get
 
     if name is None:
         for info in known():
             print(f"{info.name:<28}{info.kind:<11}{info.weights}")
         return
     info = get(name)
-    for part in fields(BackboneInfo):
-        value = getattr(info, part.name)
-        if isinstance(value, str | int) and part.name != "module":
-            print(f"{part.name + ':':<10}{value}")
-    print(f"{'tokens:':<10}{info.tokens_for(64_000)} of a 64,000 bp window")
+    for part in _SHOWN:
+        _show(part, getattr(info, part))
+    lacking = [*_modules_lacking(info), *_weights_lacking(info)]
+    _show("here", "ready" if not lacking else "\n".join(lacking))
+
+
+def _show(label: str, value: object) -> None:
+    print(f"{label + ':':<{_COLUMN}}" + str(value).replace("\n", "\n" + " " * _COLUMN))
+
+
+def _modules_lacking(info: BackboneInfo) -> list[str]:
+    """Return what to install, without importing it."""
     lacking = [module for module in info.needs if importlib.util.find_spec(module) is None]
-    print(f"{'here:':<10}" + ("ready" if not lacking else f"lacks {', '.join(lacking)}"))
+    wanted = [f"'glm2x[{info.extra}]'"] if info.extra else [module.replace("_", "-") for module in lacking]
+    return [f"lacks {' and '.join(lacking)}: pip install {' '.join(wanted)}"] if lacking else []
+
+
+def _weights_lacking(info: BackboneInfo) -> list[str]:
+    """Return how to get the official weights, when they are not in the Hub's cache."""
+    from glm2x.backbones.hub_cache import cache_folder, cached_snapshot, is_offline
+
+    if not info.hub:
+        return []
+    snapshot = cached_snapshot(info.hub[0])
+    if snapshot is not None and any(p.suffix in (".safetensors", ".bin") for p in snapshot.rglob("*")):
+        return []
+    lacking = [
+        f"lacks the weights (not in {cache_folder()}): hf download {' '.join(info.hub)}",
+        "or set backbone.weights to a folder that holds them",
+    ]
+    offline = "HF_HUB_OFFLINE is set: training would not download them"
+    return [*lacking, offline] if is_offline() else lacking
