@@ -27,8 +27,8 @@ import numpy as np
 from cyvcf2 import VCF
 
 from glm2x.commands.consensus import consensus
-from glm2x.genome.consensus_plan import allele_file
-from glm2x.genome.vcf_file import individuals_of
+from glm2x.genome.consensus.plan import allele_file
+from glm2x.genome.vcf.file import individuals_of
 
 LENGTH = 51_304_566  # of chr22
 LINE = 60

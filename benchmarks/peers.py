@@ -15,9 +15,9 @@ import numpy as np
 import pysam
 
 from glm2x.commands.consensus import consensus
-from glm2x.genome.consensus_plan import allele_file
+from glm2x.genome.consensus.plan import allele_file
 from glm2x.genome.genes import Gene
-from glm2x.genome.haplotypes import HaplotypeWindow
+from glm2x.genome.haplotypes.window import HaplotypeWindow
 from glm2x.genome.sequence import decode
 from measuring import ROUNDS, microseconds
 

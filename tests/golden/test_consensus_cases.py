@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from glm2x.genome.genes import Gene
-from glm2x.genome.haplotypes import HaplotypeWindow
-from glm2x.genome.record_alleles import VariantKind
+from glm2x.genome.haplotypes.window import HaplotypeWindow
 from glm2x.genome.sequence import decode, encode
-from glm2x.genome.vcf import read_variants
+from glm2x.genome.vcf.alleles import VariantKind
+from glm2x.genome.vcf.read import read_variants
 
 GOLDEN = json.loads(Path(__file__).with_name("consensus_cases.json").read_text())
 PEOPLE = tuple(GOLDEN["people"])

@@ -11,11 +11,11 @@ import pysam
 import pytest
 from hypothesis import strategies as st
 
-from glm2x.genome.contig_columns import Unphased
-from glm2x.genome.record_alleles import VariantKind
+from glm2x.genome.haplotypes.variants import PhasedVariants
 from glm2x.genome.sequence import encode
-from glm2x.genome.variants import PhasedVariants
-from glm2x.genome.vcf import read_variants
+from glm2x.genome.vcf.alleles import VariantKind
+from glm2x.genome.vcf.columns import Unphased
+from glm2x.genome.vcf.read import read_variants
 
 PEOPLE = ("ann", "bob")
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from glm2x.commands.consensus import consensus
 from glm2x.errors import DataError
-from glm2x.genome.consensus_plan import allele_file
+from glm2x.genome.consensus.plan import allele_file
 
 pytestmark = pytest.mark.skipif(
     shutil.which("bcftools") is None or shutil.which("samtools") is None,

@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from glm2x.genome.genes import Gene, Strand
-from glm2x.genome.haplotypes import HaplotypeWindow
+from glm2x.genome.haplotypes.window import HaplotypeWindow
 from glm2x.genome.sequence import decode, encode, reverse_complement
-from glm2x.genome.vcf_file import individuals_of
+from glm2x.genome.vcf.file import individuals_of
 from property.oracle import PEOPLE, consensus, needs_bcftools, read_one, records_of, write_genome
 
 pytestmark = needs_bcftools

@@ -14,7 +14,7 @@ from glm2x.evaluation.check import Check
 from glm2x.evaluation.checks import run_checks
 from glm2x.evaluation.tables import make_cells, row_labels
 from glm2x.genome.genes import Gene
-from glm2x.genome.variants import PhasedVariants
+from glm2x.genome.haplotypes.variants import PhasedVariants
 from glm2x.predictions import PredictionMetadata, Predictions, from_matrix
 
 PEOPLE = tuple(f"p{i:02d}" for i in range(24))

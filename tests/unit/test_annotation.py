@@ -169,7 +169,7 @@ def test_what_is_no_annotation(tmp_path: Path, content: str | bytes, message: st
 
 
 def test_an_annotation_larger_than_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("glm2x.genome.text.text_blocks.__kwdefaults__", {"size": 100})
+    monkeypatch.setattr("glm2x.text.text_blocks.__kwdefaults__", {"size": 100})
     lines = [f'1\tx\texon\t{i + 1}\t{i + 5}\t.\t{"+-"[i % 2]}\t.\tgene_id "g{i % 10}";\n' for i in range(400)]
     found = read_annotation(write(tmp_path, "".join(lines)))
     assert {name: gene.tss for name, gene in found.genes.items()} == {

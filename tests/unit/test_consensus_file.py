@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from glm2x.commands.consensus import consensus
-from glm2x.genome import consensus as writing
-from glm2x.genome import consensus_file as appending
+from glm2x.genome.consensus import file as appending
+from glm2x.genome.consensus import run as writing
 
 LONG = {"1": 3 * appending.BLOCK + 7, "2": 50, "3": 4 * appending.BLOCK}  # letters
 

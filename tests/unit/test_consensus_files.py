@@ -17,12 +17,12 @@ import pytest
 
 from glm2x.commands.consensus import consensus
 from glm2x.errors import DataError, UsageError
-from glm2x.genome import consensus as writing
-from glm2x.genome import consensus_plan as planning
-from glm2x.genome.consensus_records import ContigRecords
-from glm2x.genome.consensus_text import ContigText, text_size
-from glm2x.genome.reference import Reference
-from glm2x.genome.vcf_file import VariantCounts
+from glm2x.genome.consensus import plan as planning
+from glm2x.genome.consensus import run as writing
+from glm2x.genome.consensus.records import ContigRecords
+from glm2x.genome.consensus.text import ContigText, text_size
+from glm2x.genome.reference.indexed import Reference
+from glm2x.genome.vcf.file import VariantCounts
 
 REFERENCE = {"1": "AACCggttNACGT", "2": "ACGT" * 20, "3": "TTTT"}
 FORMAT = (
@@ -389,7 +389,7 @@ def test_a_killed_run_leaves_no_half_file_and_the_next_one_mends_it(case: Case) 
     vcf = case.vcf("1 A G 1|0 0|1")
     program = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from glm2x.commands.consensus import consensus; from glm2x.genome import consensus as writing\n"
+        "from glm2x.commands.consensus import consensus; from glm2x.genome.consensus import run as writing\n"
         "def die(file, text):\n    file.write(b'half'); os.kill(os.getpid(), signal.SIGKILL)\n"
         "writing._write_all = die\n"
         "reference, variants, people, out = map(Path, sys.argv[1:])\n"
@@ -422,7 +422,7 @@ def test_a_long_contig_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.Mon
     fasta = tmp_path / "x.fa"
     bases = "ACGTN" * 41
     fasta.write_text(f">1\n{bases}\n")
-    monkeypatch.setattr("glm2x.genome.consensus_text._CHUNK", 60)
+    monkeypatch.setattr("glm2x.genome.consensus.text._CHUNK", 60)
     text = ContigText(Reference(fasta), "1").bytes.tobytes().decode()
     assert text == "\n".join([">1", *(bases[i : i + 60] for i in range(0, 205, 60))]) + "\n"
 
@@ -438,7 +438,7 @@ def test_a_truncated_reference_is_refused(case: Case) -> None:
 
 
 def test_many_carriers_fill_several_blocks(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("glm2x.genome.consensus_records._BLOCK_BYTES", 32)  # 8 columns of 4 rows
+    monkeypatch.setattr("glm2x.genome.consensus.records._BLOCK_BYTES", 32)  # 8 columns of 4 rows
     records = [
         f"2:{p} {'ACGT'[(p - 1) % 4]} {'GTAC'[(p - 1) % 4]} {p % 2}|1 0|{p // 40}" for p in range(1, 80)
     ]

@@ -17,7 +17,7 @@ from glm2x.cohort.split import Split
 from glm2x.errors import DataError, LeakError, UsageError
 from glm2x.evaluation.evaluate import evaluate
 from glm2x.genome.genes import Gene
-from glm2x.genome.variants import PhasedVariants
+from glm2x.genome.haplotypes.variants import PhasedVariants
 from glm2x.predictions import (
     PredictionMetadata,
     Predictions,

@@ -155,7 +155,7 @@ def test_no_gene_in_the_annotation(files: Files, content: str) -> None:
 
 
 def test_larger_than_a_block(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("glm2x.genome.text.text_blocks.__kwdefaults__", {"size": 64})
+    monkeypatch.setattr("glm2x.text.text_blocks.__kwdefaults__", {"size": 64})
     rows = [f"1\t{i}\t{i + 1}\tg{i}\t0\t-\t{i}\t{-i / 8}\n" for i in range(60)]
     found = read_expression(files.write(BED.splitlines(keepends=True)[0] + "".join(rows)))
     assert found.genes == tuple(Gene(f"g{i}", "1", i, "-") for i in range(60))

@@ -10,8 +10,8 @@ import pysam
 import pytest
 
 from glm2x.errors import DataError
-from glm2x.genome import fasta
-from glm2x.genome.fasta import read_contigs
+from glm2x.genome.reference import whole
+from glm2x.genome.reference.whole import read_contigs
 from glm2x.genome.sequence import decode
 
 FASTA = ">1 first contig\nACGTac\ngtRN\n>two\n\nTTTT\nA\n>empty_of_interest\nC\n"
@@ -34,7 +34,7 @@ def write(folder: Path, content: str | bytes) -> Path:
 def test_lines_of_any_length_in_pieces_of_any_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, ends: str, pack: type[bytes]
 ) -> None:
-    monkeypatch.setattr(fasta, "_CHUNK", size)
+    monkeypatch.setattr(whole, "_CHUNK", size)
     path = write(tmp_path, pack(FASTA.replace("\n", ends).encode()))
     assert read(path) == {"1": "ACGTACGTNN", "two": "TTTTA", "empty_of_interest": "C"}
     assert read(path, "two") == {"1": None, "two": "TTTTA", "empty_of_interest": None}

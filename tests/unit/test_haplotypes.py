@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from glm2x.genome.genes import Gene
-from glm2x.genome.haplotypes import HaplotypeWindow, reference_window
+from glm2x.genome.haplotypes.variants import PhasedVariants
+from glm2x.genome.haplotypes.window import HaplotypeWindow, reference_window
 from glm2x.genome.sequence import decode, encode, reverse_complement
-from glm2x.genome.variants import PhasedVariants
 
 CONTIG = encode("AACCGGTTACGT")  # 12 bp
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from glm2x.genome.htslib import complaint, standard_error_aside
+from glm2x.genome.vcf.htslib import complaint, standard_error_aside
 
 PROGRAM = """
 import logging, os, sys
-from glm2x.genome.htslib import complaint, standard_error_aside
+from glm2x.genome.vcf.htslib import complaint, standard_error_aside
 print("before", file=sys.stderr)
 with standard_error_aside():
     os.write(2, b"[W::hts] a warning\\n[E::vcf_parse] no such thing\\n")
@@ -56,7 +56,7 @@ def test_without_a_standard_error(without: str) -> None:
     program = f"""
 import io, os, sys
 {without}
-from glm2x.genome.htslib import standard_error_aside
+from glm2x.genome.vcf.htslib import standard_error_aside
 stream = sys.stderr
 with standard_error_aside():
     pass
@@ -68,7 +68,7 @@ print(sys.stderr is stream)
 def test_a_stream_put_in_its_place_meanwhile_stays() -> None:
     program = """
 import io, sys
-from glm2x.genome.htslib import standard_error_aside
+from glm2x.genome.vcf.htslib import standard_error_aside
 with standard_error_aside():
     sys.stderr = mine = io.StringIO()
 print(sys.stderr is mine)

@@ -52,7 +52,7 @@ def reordered(text: str) -> str:
 def test_the_published_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | bytes, size: int
 ) -> None:
-    monkeypatch.setattr("glm2x.genome.text.text_blocks.__kwdefaults__", {"size": size})
+    monkeypatch.setattr("glm2x.text.text_blocks.__kwdefaults__", {"size": size})
     found = read_expression(write(tmp_path, content))
     # the TSS is t as it stands
     assert found.genes == (

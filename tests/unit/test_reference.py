@@ -9,7 +9,7 @@ import pysam
 import pytest
 
 from glm2x.errors import DataError
-from glm2x.genome.reference import Reference
+from glm2x.genome.reference.indexed import Reference
 
 FASTA = ">1 first\nACGTAC\nGT\n>2\nTTTT\n"
 

@@ -14,7 +14,7 @@ from glm2x.cohort import relatives, similarity
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.relatives import group_relatives
 from glm2x.cohort.similarity import MIN_VARIANTS, alike_pairs
-from glm2x.genome.variants import PhasedVariants
+from glm2x.genome.haplotypes.variants import PhasedVariants
 
 PEOPLE = tuple(f"p{i:02d}" for i in range(40))
 VARIANTS = 20_500

@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from glm2x import text
 from glm2x.cohort.tables import known_of, read_covariates, read_individuals
 from glm2x.errors import DataError
-from glm2x.genome import text
 
 PEOPLE = "individual\tpopulation\tnote\nann\tGBR\tx\nbob\tFIN\ty\n"
 

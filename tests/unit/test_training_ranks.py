@@ -95,6 +95,11 @@ def test_predictions_are_shared_by_gene_and_gathered(two: Path) -> None:
         np.testing.assert_array_equal(np.load(two / f"predicted-{rank}.npy"), alone)
 
 
+def test_running_statistics_are_averaged_but_for_frozen_layers(two: Path) -> None:
+    for rank in (0, 1):
+        assert np.load(two / f"statistics-{rank}.npy").tolist() == [rank, rank, 0.5, 0.5]
+
+
 def test_killed_and_resumed_ends_in_the_same_weights(two: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     process = torchrun("go_on", out, stderr=subprocess.PIPE)

@@ -261,13 +261,13 @@ def test_going_on_under_other_surroundings_is_told(tmp_path: Path) -> None:
     with pytest.raises(StoppedError):
         run_training(tmp_path / "run", progress=stop_after(1))
     folder = RunFolder(tmp_path / "run")
-    folder.record(device="cuda:0", versions=folder.facts()["versions"] | {"torch": "1.0"})
+    folder.record(device="cuda:0", processes=4, versions=folder.facts()["versions"] | {"torch": "1.0"})
     with pytest.raises(StoppedError):
         run_training(tmp_path / "run", resume=True, progress=stop_after(1))
     facts = run_training(tmp_path / "run", resume=True).facts()  # this one changes nothing any more
     assert facts["warnings"] == [
-        f"gone on with under torch {torch.__version__} after 1.0 and device cpu after cuda: "
-        "an uninterrupted run would end in other digits"
+        f"gone on with under torch {torch.__version__} after 1.0 and device cpu after cuda and "
+        "processes 1 after 4: an uninterrupted run would end in other digits"
     ]
     assert facts["versions"]["torch"] == torch.__version__
 

@@ -9,11 +9,11 @@ import pytest
 
 from glm2x.errors import DataError
 from glm2x.genome.genes import Gene
-from glm2x.genome.haplotypes import HaplotypeWindow
+from glm2x.genome.haplotypes.variants import PhasedVariants
+from glm2x.genome.haplotypes.window import HaplotypeWindow
 from glm2x.genome.sequence import decode, encode
-from glm2x.genome.variants import PhasedVariants
-from glm2x.genome.vcf import read_variants
-from glm2x.genome.vcf_file import VariantCounts, contigs_of
+from glm2x.genome.vcf.file import VariantCounts, contigs_of
+from glm2x.genome.vcf.read import read_variants
 
 CONTIG = "AACCGGTTNACGT"
 HEADER = (

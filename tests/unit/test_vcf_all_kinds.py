@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from glm2x.genome.genes import Gene
-from glm2x.genome.haplotypes import HaplotypeWindow
-from glm2x.genome.record_alleles import record_alleles
+from glm2x.genome.haplotypes.variants import PhasedVariants, minimal
+from glm2x.genome.haplotypes.window import HaplotypeWindow
 from glm2x.genome.sequence import decode, encode
-from glm2x.genome.variants import PhasedVariants, minimal
-from glm2x.genome.vcf import read_variants
-from glm2x.genome.vcf_file import VariantCounts
+from glm2x.genome.vcf.alleles import record_alleles
+from glm2x.genome.vcf.file import VariantCounts
+from glm2x.genome.vcf.read import read_variants
 
 CONTIG = "AACCGGTTNACGT"
 HEADER = (

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from glm2x import text
 from glm2x.errors import DataError
-from glm2x.genome import text
-from glm2x.genome.vcf_text import refuse_uneven_lines
+from glm2x.genome.vcf.lines import refuse_uneven_lines
 
 HEADER = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tann\tbob\n"
 RECORD = "1\t2\t.\tA\tG\t.\t.\t.\tGT\t0|1\t1|1\n"

@@ -15,6 +15,7 @@ from training_fakes import FakeCohort, FakeGene, FakeSource, make_config, make_s
 from glm2x.config import TrainingConfig
 from glm2x.console import say_error
 from glm2x.errors import DataError, Glm2xError
+from glm2x.training.model import build_model
 from glm2x.training.parallel import Ranks, started
 from glm2x.training.predict import predict
 from glm2x.training.run import train
@@ -66,7 +67,20 @@ def every_case(folder: Path) -> None:
         model = folder / "smooth-l1" / "checkpoint"
         predicted = predict(model, FakeCohort(), source=FakeSource(), device="cpu", ranks=ranks)
         np.save(folder / f"predicted-{ranks.rank}.npy", predicted)
+        np.save(folder / f"statistics-{ranks.rank}.npy", averaged(ranks))
         run(folder / "whole", ranks, **WHOLE)
+
+
+def averaged(ranks: Ranks) -> list[float]:
+    """Return statistics of a frozen and of a trained layer, in each process its rank, after averaging."""
+    backbone = {"name": "norm", "weights": "plain"}
+    model = build_model(make_config("out", backbone=backbone, freeze=1)).train()
+    frozen, trained = model.backbone.first[1], model.backbone.second[1]
+    for norm in (frozen, trained):
+        norm.running_mean.fill_(ranks.rank)
+        norm.running_var.fill_(ranks.rank)
+    ranks.average_statistics(model)
+    return [float(s[0]) for norm in (frozen, trained) for s in (norm.running_mean, norm.running_var)]
 
 
 def go_on(folder: Path) -> None:

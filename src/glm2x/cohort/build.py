@@ -32,13 +32,13 @@ from glm2x.cohort.sources import (
 from glm2x.cohort.tables import known_of, read_covariates, read_individuals
 from glm2x.errors import DataError, UsageError
 from glm2x.files import refuse_existing, write_aside, write_json
-from glm2x.genome.contig_columns import Unphased
 from glm2x.genome.genes import Gene, contig_key
-from glm2x.genome.record_alleles import VariantKind
-from glm2x.genome.variants import PhasedVariants
-from glm2x.genome.variants_file import VariantsWriter
-from glm2x.genome.vcf import read_variants
-from glm2x.genome.vcf_file import VariantCounts
+from glm2x.genome.haplotypes.storage import VariantsWriter
+from glm2x.genome.haplotypes.variants import PhasedVariants
+from glm2x.genome.vcf.alleles import VariantKind
+from glm2x.genome.vcf.columns import Unphased
+from glm2x.genome.vcf.file import VariantCounts
+from glm2x.genome.vcf.read import read_variants
 
 
 def build_cohort(

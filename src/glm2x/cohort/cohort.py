@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from glm2x.errors import DataError, UsageError
 from glm2x.files import digest, read_json, sha256
 from glm2x.genome.genes import Gene, GeneSide, index_of_names, unversioned, window_interval
-from glm2x.genome.variants import Alleles, PhasedVariants
-from glm2x.genome.variants_file import map_array, open_variants_of
+from glm2x.genome.haplotypes.storage import map_array, open_variants_of
+from glm2x.genome.haplotypes.variants import Alleles, PhasedVariants
 
 FORMAT_VERSION = 2
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glm2x.cohort.cohort import Cohort
-from glm2x.genome.haplotypes import HaplotypeWindow
+from glm2x.genome.haplotypes.window import HaplotypeWindow
 
 KEPT_BYTES = 256_000_000
 

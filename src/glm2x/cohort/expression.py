@@ -17,7 +17,7 @@ from glm2x.cohort.tables import MISSING, names_of, numbers_of, positions_of
 from glm2x.errors import DataError, UsageError
 from glm2x.genome.annotation import CONTIG_NAMES, Annotation, read_annotation
 from glm2x.genome.genes import Gene, GeneSide, Strand, contig_key
-from glm2x.genome.text import Delimited, column_named, open_delimited, refuse_repeats
+from glm2x.text import Delimited, column_named, open_delimited, refuse_repeats
 
 ExpressionScale = Literal["rpkm", "tpm", "log2", "normalised"]
 

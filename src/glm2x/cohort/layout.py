@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from glm2x.cohort.expression import ExpressionTable
 from glm2x.errors import DataError
 from glm2x.files import sha256
-from glm2x.genome.fasta import read_contigs
 from glm2x.genome.genes import Gene, contig_key
-from glm2x.genome.variants_file import map_array
+from glm2x.genome.haplotypes.storage import map_array
+from glm2x.genome.reference.whole import read_contigs
 
 
 def write_reference(folder: Path, path: Path, genes: Sequence[Gene]) -> dict[str, NDArray[np.uint8] | None]:

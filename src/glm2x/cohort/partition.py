@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from glm2x.cohort.tables import names_of, numbers_of, positions_of
 from glm2x.errors import DataError
 from glm2x.genome.genes import Gene, GeneSide
-from glm2x.genome.text import Delimited
+from glm2x.text import Delimited
 
 COLUMNS = ("sample", "gene", "chr", "TSS", "strand", "split", "log_TPM")
 REFERENCE = "ref"  # the sample whose rows hold the targets of the reference sequence

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.tables import known_of
 from glm2x.console import progress
-from glm2x.genome.variants import PhasedVariants
+from glm2x.genome.haplotypes.variants import PhasedVariants
 
 MIN_VARIANTS = 20_000
 """On fewer variants whole populations look like one family."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from glm2x.errors import DataError, UsageError
 from glm2x.genome.genes import contig_key, match_contigs
-from glm2x.genome.vcf_file import PLACE, contigs_of, expand_variants, individuals_of
+from glm2x.genome.vcf.file import PLACE, contigs_of, expand_variants, individuals_of
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from glm2x.console import say
 from glm2x.errors import DataError
 from glm2x.genome.annotation import HIGHEST_POSITION
-from glm2x.genome.text import column_named, open_delimited, refuse_repeats
+from glm2x.text import column_named, open_delimited, refuse_repeats
 
 MISSING = ("NA", "NaN", "nan", "", ".")  # what stands where nothing was measured
 

@@ -44,9 +44,9 @@ def consensus(
         Make also the files that are there.
     """
     from glm2x.files import read_list
-    from glm2x.genome.consensus import write_consensus
-    from glm2x.genome.consensus_plan import plan_consensus
-    from glm2x.genome.reference import Reference
+    from glm2x.genome.consensus.plan import plan_consensus
+    from glm2x.genome.consensus.run import write_consensus
+    from glm2x.genome.reference.indexed import Reference
 
     people = read_list(individuals)
     opened = Reference(reference)

@@ -12,7 +12,7 @@ import polars as pl
 
 from glm2x.errors import DataError
 from glm2x.genome.genes import Gene, index_of_names, unversioned
-from glm2x.genome.text import column_named, open_delimited, text_blocks
+from glm2x.text import column_named, open_delimited, text_blocks
 
 KIND = "gene annotation"
 GENE_NAMES = ("gene_id", "gene", "geneid", "gene_name", "id", "name")

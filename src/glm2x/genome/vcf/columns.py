@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glm2x.errors import DataError
-from glm2x.genome.record_alleles import Allele, RecordAlleles, VariantKind, record_alleles
+from glm2x.genome.haplotypes.storage import VariantsWriter
+from glm2x.genome.haplotypes.variants import PhasedVariants
 from glm2x.genome.sequence import N, decode, encode
-from glm2x.genome.variants import PhasedVariants
-from glm2x.genome.variants_file import VariantsWriter
-from glm2x.genome.vcf_file import VariantCounts, site, unsorted
+from glm2x.genome.vcf.alleles import Allele, RecordAlleles, VariantKind, record_alleles
+from glm2x.genome.vcf.file import VariantCounts, site, unsorted
 
 Unphased = Literal["mask", "error"]
 

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glm2x.errors import DataError
-from glm2x.genome.contig_columns import ContigColumns, Unphased
 from glm2x.genome.genes import contig_key
-from glm2x.genome.record_alleles import VariantKind
-from glm2x.genome.variants import PhasedVariants
-from glm2x.genome.variants_file import VariantsWriter
-from glm2x.genome.vcf_file import (
+from glm2x.genome.haplotypes.storage import VariantsWriter
+from glm2x.genome.haplotypes.variants import PhasedVariants
+from glm2x.genome.vcf.alleles import VariantKind
+from glm2x.genome.vcf.columns import ContigColumns, Unphased
+from glm2x.genome.vcf.file import (
     VariantCounts,
     letters_of,
     open_variants,
@@ -27,7 +27,7 @@ from glm2x.genome.vcf_file import (
     site,
     unsorted,
 )
-from glm2x.genome.vcf_text import refuse_uneven_lines
+from glm2x.genome.vcf.lines import refuse_uneven_lines
 
 
 def read_variants(

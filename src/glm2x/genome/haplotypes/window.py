@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glm2x.genome.genes import Gene, window_interval
+from glm2x.genome.haplotypes.length_changes import Splice, fill_around, splice_of
+from glm2x.genome.haplotypes.variants import PhasedVariants
 from glm2x.genome.sequence import N, complement, reverse_complement
-from glm2x.genome.splices import Splice, fill_around, splice_of
-from glm2x.genome.variants import PhasedVariants
 
 
 def reference_window(contig: NDArray[np.uint8], gene: Gene, window: int) -> NDArray[np.uint8]:

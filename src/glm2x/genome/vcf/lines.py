@@ -12,7 +12,7 @@ import zlib
 from pathlib import Path
 
 from glm2x.errors import DataError
-from glm2x.genome.text import text_blocks
+from glm2x.text import text_blocks
 
 KIND = "variant file"
 

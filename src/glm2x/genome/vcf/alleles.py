@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from glm2x.genome.variants import minimal
+from glm2x.genome.haplotypes.variants import minimal
 
 VariantKind = Literal["snp", "all"]
 

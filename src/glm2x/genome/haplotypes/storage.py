@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glm2x.errors import DataError
-from glm2x.genome.variants import Alleles, PhasedVariants
+from glm2x.genome.haplotypes.variants import Alleles, PhasedVariants
 
 _COLUMNS_AT_ONCE = 65_536  # before they leave Python objects for arrays
 _ARRAYS = {

@@ -17,7 +17,7 @@ from glm2x.errors import DataError
 from glm2x.files import require_file
 from glm2x.genome.bgzf import refuse_truncated
 from glm2x.genome.genes import contig_forms
-from glm2x.genome.htslib import complaint, standard_error_aside
+from glm2x.genome.vcf.htslib import complaint, standard_error_aside
 
 PLACE = "{chrom}"  # in the name of a variant file, where a contig's name stands
 

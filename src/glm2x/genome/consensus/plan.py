@@ -10,10 +10,10 @@ from pathlib import Path
 import pysam
 
 from glm2x.errors import DataError, UsageError
-from glm2x.genome.consensus_text import text_size
+from glm2x.genome.consensus.text import text_size
 from glm2x.genome.genes import match_contigs
-from glm2x.genome.reference import Reference
-from glm2x.genome.vcf_file import (
+from glm2x.genome.reference.indexed import Reference
+from glm2x.genome.vcf.file import (
     expand_variants,
     individuals_of,
     open_variants,

@@ -6,8 +6,8 @@ import numpy as np
 import pysam
 
 from glm2x.errors import DataError
-from glm2x.genome.consensus_file import aligned_bytes
-from glm2x.genome.reference import Reference
+from glm2x.genome.consensus.file import aligned_bytes
+from glm2x.genome.reference.indexed import Reference
 
 LINE = 60
 _CHUNK = LINE << 16  # letters read at a time: a whole contig as text would cost three times its length

@@ -22,13 +22,13 @@ from typing import IO, Any
 
 from glm2x.errors import DataError
 from glm2x.files import write_aside
-from glm2x.genome.consensus_file import append
-from glm2x.genome.consensus_plan import FILES_AT_ONCE, ConsensusPlan, allele_file
-from glm2x.genome.consensus_records import Carriers, CarrierWriter, ContigRecords, NarrowRecordError
-from glm2x.genome.consensus_text import ContigText, text_size
-from glm2x.genome.reference import Reference
-from glm2x.genome.vcf_file import VariantCounts, open_variants, read_records, row_order, unsorted
-from glm2x.genome.vcf_text import refuse_uneven_lines
+from glm2x.genome.consensus.file import append
+from glm2x.genome.consensus.plan import FILES_AT_ONCE, ConsensusPlan, allele_file
+from glm2x.genome.consensus.records import Carriers, CarrierWriter, ContigRecords, NarrowRecordError
+from glm2x.genome.consensus.text import ContigText, text_size
+from glm2x.genome.reference.indexed import Reference
+from glm2x.genome.vcf.file import VariantCounts, open_variants, read_records, row_order, unsorted
+from glm2x.genome.vcf.lines import refuse_uneven_lines
 
 Progress = Callable[[str, int], AbstractContextManager[Any]]
 

@@ -1,7 +1,7 @@
 """What ``bcftools consensus -H {1,2}pIu -i 'type="snp"'`` makes of a VCF record, for many people at once.
 
 The rules are wholly those of bcftools 1.16, found by running it and held by property tests; they are
-not the cohort's (`glm2x.genome.vcf`), which masks what is ambiguous instead:
+not the cohort's (`glm2x.genome.vcf.read`), which masks what is ambiguous instead:
 
 - A record counts when each ALT is a SNP (``AC>GC`` is one) or says "reference" (``<*>``, ``<NON_REF>``), and
   one is a SNP. Everything else is passed over.
@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glm2x.errors import DataError
-from glm2x.genome.consensus_text import ContigText
-from glm2x.genome.vcf_file import VariantCounts, site
+from glm2x.genome.consensus.text import ContigText
+from glm2x.genome.vcf.file import VariantCounts, site
 
 IUPAC = ".ACMGRSVTWYHKDBN"  # by bits: A 1, C 2, G 4, T 8
 _BITS = {letter: bits for bits, letter in enumerate(IUPAC) if bits}

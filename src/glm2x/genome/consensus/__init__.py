@@ -1,0 +1,1 @@
+"""The published FASTA files of whole genomes, byte-equal to bcftools."""

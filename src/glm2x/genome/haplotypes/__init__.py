@@ -1,0 +1,1 @@
+"""Who carries what, and the sequences that come of it."""

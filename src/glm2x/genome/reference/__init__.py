@@ -1,0 +1,1 @@
+"""A reference genome: read whole, or by its index."""
