@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from glm2x.genome.genes import Gene
-from glm2x.genome.haplotypes.variants import PhasedVariants, minimal
+from glm2x.genome.haplotypes.variants import PhasedVariants, trim_shared
 from glm2x.genome.haplotypes.window import HaplotypeWindow
 from glm2x.genome.sequence import decode, encode
 from glm2x.genome.vcf.alleles import record_alleles
@@ -113,8 +113,8 @@ def test_the_same_change_written_twice_is_one_column(tmp_path: Path) -> None:
         ("A", "A", (1, "", "")),
     ],
 )
-def test_minimal_changes(ref: str, alt: str, expected: tuple[int, str, str]) -> None:
-    assert minimal(ref, alt) == expected
+def test_changes_without_shared_bases(ref: str, alt: str, expected: tuple[int, str, str]) -> None:
+    assert trim_shared(ref, alt) == expected
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from glm2x.errors import DataError, UsageError
 from glm2x.genome.genes import contig_key, match_contigs
-from glm2x.genome.vcf.file import PLACE, contigs_of, expand_variants, individuals_of
+from glm2x.genome.vcf.file import CHROM_PLACEHOLDER, contigs_of, expand_variants, individuals_of
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def genotyped_people(sources: CohortSources) -> frozenset[str]:
     """
     people: set[str] = set()
     for given in sources.given_variants:
-        if PLACE not in str(given):
+        if CHROM_PLACEHOLDER not in str(given):
             people.update(individuals_of(given))
             continue
         for path in _of_pattern(given):
@@ -72,9 +72,9 @@ def genotyped_people(sources: CohortSources) -> frozenset[str]:
 
 def _of_pattern(given: Path) -> list[Path]:
     """Return the files whose name has the same text in each place of ``{chrom}``, sorted."""
-    parts = [re.escape(part) for part in str(given).split(PLACE)]
+    parts = [re.escape(part) for part in str(given).split(CHROM_PLACEHOLDER)]
     name = re.compile(parts[0] + "(?P<chrom>[^/]+)" + "(?P=chrom)".join(parts[1:]))
-    found = glob.glob("*".join(glob.escape(part) for part in str(given).split(PLACE)))  # noqa: PTH207
+    found = glob.glob("*".join(glob.escape(part) for part in str(given).split(CHROM_PLACEHOLDER)))  # noqa: PTH207
     return [Path(path) for path in sorted(found) if name.fullmatch(path)]
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from glm2x.genome.sequence import decode, encode
 
 
-def minimal(ref: str, alt: str) -> tuple[int, str, str]:
+def trim_shared(ref: str, alt: str) -> tuple[int, str, str]:
     """Return what changes between two alleles: the bases before it, the bases removed and those put there.
 
     Shared bases are trimmed off the front, then off the end: ``ACGT>AT`` is ``(1, "CG", "")``.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from glm2x.genome.haplotypes.variants import minimal
+from glm2x.genome.haplotypes.variants import trim_shared
 
 VariantKind = Literal["snp", "all"]
 
@@ -109,7 +109,7 @@ def _reason(ref: str, alt: str, kind: VariantKind) -> str:
 
 
 def _allele(number: int, position: int, ref: str, alt: str) -> Allele:
-    offset, removed, put = minimal(ref, alt)
+    offset, removed, put = trim_shared(ref, alt)
     anchored = bool(not removed or not put) and offset > 0
     if removed and put:
         return Allele(number, position + offset, removed, put, anchored)

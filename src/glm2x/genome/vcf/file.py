@@ -19,7 +19,7 @@ from glm2x.genome.bgzf import refuse_truncated
 from glm2x.genome.genes import contig_forms
 from glm2x.genome.vcf.htslib import complaint, standard_error_aside
 
-PLACE = "{chrom}"  # in the name of a variant file, where a contig's name stands
+CHROM_PLACEHOLDER = "{chrom}"  # in the name of a variant file, where a contig's name stands
 
 
 @dataclass
@@ -37,7 +37,7 @@ class VariantCounts:
 
 def individuals_of(path: Path | str) -> tuple[str, ...]:
     """Return the names of the individuals of a VCF, in its order."""
-    with letters_of(Path(path)):
+    with names_as_text(Path(path)):
         samples = tuple(open_variants(Path(path), None).samples)
     if not samples:
         raise DataError(
@@ -52,7 +52,7 @@ def individuals_of(path: Path | str) -> tuple[str, ...]:
 def contigs_of(path: Path | str) -> tuple[str, ...]:
     """Return the contigs that a VCF's header names, or those of its records where it names none."""
     reader = open_variants(Path(path), [])
-    with letters_of(Path(path)):
+    with names_as_text(Path(path)):
         named = tuple(reader.seqnames)
         return named or tuple(dict.fromkeys(record.CHROM for record in read_records(reader, Path(path))))
 
@@ -75,11 +75,11 @@ def expand_variants(given: Sequence[Path], contigs: Iterable[str]) -> list[Path]
     contigs = list(contigs)
     files: list[Path] = []
     for path in given:
-        if PLACE not in str(path):
+        if CHROM_PLACEHOLDER not in str(path):
             files.append(require_file(path, kind="variant file"))
             continue
         names = dict.fromkeys(form for name in contigs for form in contig_forms(name))
-        paths = [Path(str(path).replace(PLACE, name)) for name in names]
+        paths = [Path(str(path).replace(CHROM_PLACEHOLDER, name)) for name in names]
         found = [candidate for candidate in paths if candidate.is_file()]
         if not found:
             others = f" and {len(paths) - 1} others" if len(paths) > 1 else ""
@@ -87,7 +87,7 @@ def expand_variants(given: Sequence[Path], contigs: Iterable[str]) -> list[Path]
                 "no variant file has a name of this pattern",
                 where=str(path),
                 got=f"nothing at {paths[0]}{others}" if paths else "no contig to look for",
-                wanted=f"a file a contig, with the contig's name in the place of {PLACE}",
+                wanted=f"a file a contig, with the contig's name in the place of {CHROM_PLACEHOLDER}",
                 do="check --variants",
             )
         files.extend(found)
@@ -95,7 +95,7 @@ def expand_variants(given: Sequence[Path], contigs: Iterable[str]) -> list[Path]
 
 
 @contextmanager
-def letters_of(path: Path) -> Iterator[None]:
+def names_as_text(path: Path) -> Iterator[None]:
     """Turn letters that are no text, where cyvcf2 reads names and alleles, into one message."""
     try:
         yield

@@ -20,7 +20,7 @@ from glm2x.genome.vcf.alleles import VariantKind
 from glm2x.genome.vcf.columns import ContigColumns, Unphased
 from glm2x.genome.vcf.file import (
     VariantCounts,
-    letters_of,
+    names_as_text,
     open_variants,
     read_records,
     row_order,
@@ -78,7 +78,7 @@ def read_variants(
         reader = open_variants(path, individuals)
         order = row_order(reader.samples, individuals, path)
         in_order = np.array_equal(order, np.arange(len(reader.samples)))
-        with letters_of(path), closing(read_records(reader, path)) as records:
+        with names_as_text(path), closing(read_records(reader, path)) as records:
             for name, on_contig in groupby(records, key=attrgetter("CHROM")):
                 contig = wanted.get(contig_key(name))
                 if contig is None:
