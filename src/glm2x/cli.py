@@ -43,6 +43,9 @@ config.command(f"{_VERBS}.config:show", help="Print a shipped experiment, or lis
 app.command(config)
 app.command(f"{_VERBS}.train:train", help="Train a model as a configuration says.")
 app.command(f"{_VERBS}.predict:predict", help="Predict any people's expression with a trained model.")
+app.command(
+    f"{_VERBS}.zero_shot:zero_shot", help="Predict with a published model's own output, without training."
+)
 app.command(f"{_VERBS}.baseline:baseline", help="Fit linear baselines and predict with them.")
 app.command(f"{_VERBS}.evaluate:evaluate", help="Measure and compare predictions, and check for leaks.")
 app.command(f"{_VERBS}.report:report", help="Draw an evaluation as one HTML page.")

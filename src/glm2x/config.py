@@ -67,6 +67,7 @@ class PhaseSettings(_Strict):
 
     epochs: Annotated[int, Field(ge=1)] | None = None
     batch_size: Annotated[int, Field(ge=1)] | None = None
+    accumulate: Annotated[int, Field(ge=1)] | None = None
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
 
 
@@ -74,28 +75,44 @@ class TrainingConfig(_Strict):
     """How a model is trained.
 
     `batch: people` computes both haplotypes of every person in a batch, as published;
-    `batch: haplotypes` computes each unique haplotype of a batch once.
-    `batch_size` counts people (with `sampler: gene`, null takes all of a gene's people).
+    `batch: haplotypes` computes each unique haplotype of a batch once. The two differ where BatchNorm
+    is trained, whose statistics are then over people or over different haplotypes.
+    `batch_size` counts people (with `sampler: gene`, null takes all of a gene's people), of all
+    processes together.
+    `accumulate` batches make one step of the optimiser: an effective batch of `batch_size` times
+    `accumulate`, with a loss averaged over people. What compares people (`pairwise`,
+    `mean-difference`) compares those of one batch.
+    `activation_checkpointing` computes the trunk's activations a second time instead of keeping them.
+    `devices` is how many processes torchrun has started, one a device: `auto` takes any number.
+    `learning_rate_rule: times-devices` multiplies the learning rate by that number, as published.
     """
 
     epochs: Annotated[int, Field(ge=1)] = 40
     batch_size: Annotated[int, Field(ge=1)] | None = 8
     batch: Literal["people", "haplotypes"] = "people"
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    activation_checkpointing: bool = False
     sampler: Literal["random", "gene"] = "random"
-    optimizer: Literal["adam", "adamw"] = "adam"
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-4
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     gradient_clip: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     schedule: Literal["published", "constant", "one-cycle"] = "published"
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    devices: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    learning_rate_rule: Literal["as-given", "times-devices"] = "as-given"
     seed: Annotated[int, Field(ge=0)] = 0
     tensorboard: bool = False
     reference: PhaseSettings = PhaseSettings()
 
 
 class TrainConfig(_Strict):
-    """One run: what is trained, on what, how, and where it is written."""
+    """One run: what is trained, on what, how, and where it is written.
+
+    `freeze` leaves the backbone's parameters as they are: of the whole `trunk`, or of all but so many of
+    its last stages. The head is always trained.
+    """
 
     cohort: str
     split: str
@@ -106,6 +123,7 @@ class TrainConfig(_Strict):
     strategy: Strategy = "reference-then-personal"
     genes: GenesConfig = GenesConfig()
     start_from: str | None = None
+    freeze: Literal["trunk"] | Annotated[int, Field(ge=1, strict=True)] | None = None
     haplotypes: Literal["both", 1, 2] = "both"
     loss: LossConfig = LossConfig()
     training: TrainingConfig = TrainingConfig()
@@ -223,7 +241,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
 def _explain(error: ValidationError, where: str) -> UsageError:
     """Turn pydantic's findings into one message; for unknown keys name the nearest known one."""
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
+    key = ".".join(_keys_of(first["loc"]))
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
         known = _known_keys(first["loc"][:-1])
@@ -243,6 +261,21 @@ def _explain(error: ValidationError, where: str) -> UsageError:
         got=got,
         wanted=message,
     )
+
+
+def _keys_of(place: Sequence[int | str]) -> list[str]:
+    """Return the keys of a finding's place; what follows names the alternatives of a value's type."""
+    keys: list[str] = []
+    model: Any = TrainConfig
+    for part in place:
+        keys.append(str(part))
+        fields = getattr(model, "model_fields", {})
+        if part not in fields:
+            break
+        model = fields[part].annotation
+        if not hasattr(model, "model_fields"):
+            break
+    return keys
 
 
 def _known_keys(path: Sequence[int | str]) -> list[str]:

@@ -44,6 +44,7 @@ class OneHot(Backbone):
     """
 
     width = WIDTHS[-1]
+    windows_at_once = 250
 
     def __init__(self, window: int) -> None:
         super().__init__()

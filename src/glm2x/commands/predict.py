@@ -22,6 +22,8 @@ def predict(
 ) -> None:
     """Predict people's expression, also of people without any, as a table that evaluate reads.
 
+    On several GPUs: torchrun --standalone --nproc-per-node 4 -m glm2x predict CHECKPOINT ...
+
     Parameters
     ----------
     checkpoint
@@ -43,27 +45,37 @@ def predict(
     """
     from glm2x.cohort.cohort import Cohort
     from glm2x.cohort.split import Split
+    from glm2x.config import TrainingConfig
     from glm2x.files import read_list, refuse_existing
     from glm2x.predictions import write_predictions
+    from glm2x.training.parallel import once_a_machine, started
 
-    refuse_existing(out, force=force)
-    opened = Cohort.open(cohort)
-    sides = Split.load(split) if split else None
-    chosen_genes = read_list(genes) if genes else None
-    chosen_people = read_list(individuals) if individuals else None
-    from glm2x.training.tabulate import predictions_of  # torch: only now, when all else is right
+    with once_a_machine():
+        refuse_existing(out, force=force)
+    with started(TrainingConfig(device=device)) as ranks:
+        opened, sides, chosen_genes, chosen_people = ranks.together(
+            lambda: (
+                Cohort.open(cohort),
+                Split.load(split) if split else None,
+                read_list(genes) if genes else None,
+                read_list(individuals) if individuals else None,
+            )
+        )
+        from glm2x.training.tabulate import predictions_of  # torch: only now, when all else is right
 
-    table = predictions_of(
-        checkpoint,
-        opened,
-        split=sides,
-        genes=chosen_genes,
-        individuals=chosen_people,
-        device=device,
-        progress=progress,
-    )
-    write_predictions(out, table, force=force)
-    say(
-        f"predicted {table.frame['gene'].n_unique()} genes in {table.frame['individual'].n_unique()} people; "
-        f"written to {out}"
-    )
+        table = predictions_of(
+            checkpoint,
+            opened,
+            split=sides,
+            genes=chosen_genes,
+            individuals=chosen_people,
+            device=device,
+            progress=progress,
+            ranks=ranks,
+        )
+        ranks.first(lambda: write_predictions(out, table, force=force))
+        if ranks.is_first:
+            say(
+                f"predicted {table.frame['gene'].n_unique()} genes in "
+                f"{table.frame['individual'].n_unique()} people; written to {out}"
+            )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from glm2x.console import progress, say
+
+if TYPE_CHECKING:
+    from glm2x.training.runfolder import RunFolder
 
 
 def train(
@@ -19,6 +21,8 @@ def train(
     force: bool = False,
 ) -> None:
     """Train a model; the run folder holds checkpoints, the resolved configuration and the history.
+
+    On several GPUs: torchrun --standalone --nproc-per-node 4 -m glm2x train CONFIG.
 
     Parameters
     ----------
@@ -34,17 +38,28 @@ def train(
     from glm2x.cohort.cohort import Cohort
     from glm2x.cohort.split import Split
     from glm2x.config import load_config
+    from glm2x.training.parallel import once_a_machine, started
 
-    settings = load_config(config, set_)
-    cohort, split = Cohort.open(settings.cohort), Split.load(settings.split)
-    from glm2x.training.run import train as train_model  # torch: only now, when all else is right
+    with once_a_machine():
+        settings = load_config(config, set_)
+    with started(settings.training) as ranks:
+        cohort, split = ranks.together(lambda: (Cohort.open(settings.cohort), Split.load(settings.split)))
+        from glm2x.training.run import train as train_model  # torch: only now, when all else is right
 
-    run = train_model(settings, cohort, split, resume=resume, force=force, progress=progress)
+        run = train_model(settings, cohort, split, resume=resume, force=force, progress=progress, ranks=ranks)
+        if ranks.is_first:
+            _tell(run, f"{settings.backbone.name} ({settings.strategy})")
+
+
+def _tell(run: RunFolder, what: str) -> None:
     facts = run.facts()
     for warning in facts.get("warnings", []):
         say(f"  note: {warning}")
-    say(
-        f"trained {settings.backbone.name} ({settings.strategy}): {facts['parameters']:,} parameters, "
-        f"{facts['seconds']:.0f} s on {facts['device']}"
-    )
-    say(f"written to {run.path} (the model: {Path(run.path) / 'checkpoint'})")
+    sizes = f"{facts['parameters']:,} parameters"
+    if facts["parameters_trained"] != facts["parameters"]:
+        sizes += f", {facts['parameters_trained']:,} of them trained"
+    where = f"{facts['seconds']:.0f} s on {facts['device'].partition(':')[0]}"
+    if facts["processes"] > 1:
+        where += f" in {facts['processes']} processes"
+    say(f"trained {what}: {sizes}, {where}")
+    say(f"written to {run.path} (the model: {run.path / 'checkpoint'})")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from glm2x.training.parallel import ALONE, Ranks
 from glm2x.training.samples import REFERENCE, Samples
 from glm2x.training.seeds import stream
 
@@ -42,32 +44,45 @@ class HaplotypeSource(Protocol):
 
 @dataclass(frozen=True)
 class Batch:
-    """P people and the H haplotypes that they are predicted from.
+    """P people, of whom this process predicts p from h haplotypes.
 
     Attributes
     ----------
     inputs
-        Codes, uint8 [H, L].
+        Codes, uint8 [u, L].
     index
-        int64 [P, n]: rows of `inputs` of a person's n haplotypes.
+        int64 [p, n]: which of the h haplotypes a person's n are.
+    seen
+        int64 [h]: which of `inputs` each haplotype that the head sees is; None: `inputs` are these.
     observed
         float32 [P].
     gene
         int64 [P]: equal for people of the same gene.
     gene_sd
         float32 [P]: the gene's standard deviation over training people.
+    sizes
+        How many of the P people each process predicts, in their order.
     """
 
     inputs: Tensor
     index: Tensor
+    seen: Tensor | None
     observed: Tensor
     gene: Tensor
     gene_sd: Tensor
+    sizes: tuple[int, ...]
 
     def to(self, device: torch.device) -> Batch:
-        """Return the batch on a device."""
-        parts = (self.inputs, self.index, self.observed, self.gene, self.gene_sd)
-        return Batch(*(part.to(device) for part in parts))
+        """Return the batch on a device; a GPU copies it from pinned memory while the program goes on."""
+        return self._moved(lambda part: part.to(device, non_blocking=device.type == "cuda"))
+
+    def pinned(self) -> Batch:
+        """Return the batch in memory that a GPU copies from by itself."""
+        return self._moved(Tensor.pin_memory)
+
+    def _moved(self, move: Callable[[Tensor], Tensor]) -> Batch:
+        moved: dict[str, Any] = {n: move(p) for n, p in vars(self).items() if isinstance(p, Tensor)}
+        return replace(self, **moved)
 
 
 def plan(
@@ -119,45 +134,76 @@ class Batcher:
         True computes each unique haplotype of a batch once (``batch: haplotypes``); False lists
         every person's haplotypes in order (``batch: people``, as published), so that BatchNorm
         sees people.
+    trunk_once
+        The trunk is frozen, and so computes each unique haplotype once, whatever the head sees.
+    ranks
+        The processes that share a batch.
     """
 
     def __init__(
-        self, samples: Samples, source: HaplotypeSource, columns: tuple[int, ...], *, unique: bool
+        self,
+        samples: Samples,
+        source: HaplotypeSource,
+        columns: tuple[int, ...],
+        *,
+        unique: bool,
+        trunk_once: bool = False,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.samples = samples
         self.source = source
         self.columns = columns
         self.unique = unique
+        self.trunk_once = trunk_once
+        self.ranks = ranks
 
     def batch(self, rows: NDArray[np.int64]) -> Batch:
-        """Return the batch of the samples at `rows`, in that order."""
+        """Return the batch of the samples at `rows`, in that order.
+
+        A process whose share is empty predicts the first one's people, and nobody listens: it takes part
+        in every exchange.
+        """
+        if not len(rows):
+            raise ValueError("a batch needs at least one sample")
+        samples = self.samples
+        parts = self.ranks.parts(rows)
+        own = parts[self.ranks.rank]
+        inputs, index = self._haplotypes(own if len(own) else parts[0])
+        seen = None
+        if not self.unique:
+            seen, index = index.ravel(), np.arange(index.size).reshape(index.shape)
+            if not self.trunk_once:
+                inputs, seen = inputs[seen], None
+        gene = samples.gene[rows]
+        return Batch(
+            inputs=torch.from_numpy(inputs),
+            index=torch.from_numpy(index),
+            seen=None if seen is None else torch.from_numpy(seen),
+            observed=torch.from_numpy(samples.observed[rows]),
+            gene=torch.from_numpy(gene),
+            gene_sd=torch.from_numpy(samples.gene_sd[gene]),
+            sizes=tuple(len(part) for part in parts),
+        )
+
+    def _haplotypes(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Return the unique haplotypes of samples, codes uint8 [U, L], and whose they are, int64 [P, n]."""
         samples = self.samples
         gene = samples.gene[rows]
         inputs: list[NDArray[np.uint8]] = []
-        index: NDArray[np.int64] | None = None
+        indices: list[tuple[NDArray[np.intp], NDArray[np.int64]]] = []
         offset = 0
         for number in np.unique(gene):
             here = np.flatnonzero(gene == number)
             codes, gathered = haplotypes_of(
                 self.source.gene(samples.genes[number]), samples.individual[rows[here]], self.columns
             )
-            if index is None:
-                index = np.empty((len(rows), gathered.shape[1]), dtype=np.int64)
-            index[here] = gathered + offset
+            indices.append((here, gathered + offset))
             offset += len(codes)
             inputs.append(codes)
-        if index is None:
-            raise ValueError("a batch needs at least one sample")
-        stacked = np.concatenate(inputs)
-        if not self.unique:
-            stacked, index = stacked[index.ravel()], np.arange(index.size).reshape(index.shape)
-        return Batch(
-            inputs=torch.from_numpy(stacked),
-            index=torch.from_numpy(index),
-            observed=torch.from_numpy(samples.observed[rows]),
-            gene=torch.from_numpy(gene),
-            gene_sd=torch.from_numpy(samples.gene_sd[gene]),
-        )
+        index = np.empty((len(rows), indices[0][1].shape[1]), dtype=np.int64)
+        for here, gathered in indices:
+            index[here] = gathered
+        return np.concatenate(inputs), index
 
 
 def haplotypes_of(

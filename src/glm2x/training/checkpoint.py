@@ -20,7 +20,7 @@ import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -35,7 +35,7 @@ from glm2x.errors import DataError, UsageError
 from glm2x.files import read_json, require_file, sha256, write_aside, write_json
 
 FORMAT = "glm2x checkpoint"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MODEL, OPTIMIZER = "model.safetensors", "optimizer.safetensors"
 CONFIG, SPLIT, STATE = "config.yml", "split.json", "state.json"
 
@@ -65,6 +65,9 @@ class State:
 class Metadata:
     """What a model was made from.
 
+    `backbone_spec` is the backbone's own `Backbone.spec`: its architecture and the source of its weights,
+    by which it is built again without looking for these. `freeze` is what was not trained.
+
     `individuals_touched` and `genes` are the people and genes that it was trained on or validated
     with, sorted: those of the phase that it was saved in, of the phases before, and of the checkpoint
     of ``start_from`` and its own ancestors. A reference phase touches the training people through its
@@ -79,6 +82,8 @@ class Metadata:
 
     glm2x_version: str
     backbone: str
+    backbone_spec: dict[str, Any]
+    freeze: Literal["trunk"] | int | None
     head: str
     target: str
     window: int
@@ -222,8 +227,8 @@ def load_checkpoint(folder: Path | str) -> Checkpoint:
         config = parse_config(yaml.safe_load((folder / CONFIG).read_text()), where=str(folder / CONFIG))
     except (OSError, ValueError, RecursionError, yaml.YAMLError, UsageError) as error:
         raise _damaged(folder / CONFIG, f"{type(error).__name__}: {error}", "a configuration") from error
-    told = (metadata.backbone, metadata.target, metadata.window)
-    configured = (config.backbone.name, config.target, config.window)
+    told = (metadata.backbone, metadata.freeze, metadata.target, metadata.window)
+    configured = (config.backbone.name, config.freeze, config.target, config.window)
     if told != configured:
         raise _damaged(folder / STATE, f"metadata of {told}", f"those of {CONFIG}: {configured}")
     return Checkpoint(folder, config, state, metadata, optimizer)

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from glm2x.training.batches import GeneSource, HaplotypeSource, rows_of
 from glm2x.training.losses import Loss
+from glm2x.training.parallel import ALONE, Ranks
 from glm2x.training.samples import REFERENCE, Samples
 
-VALUES_AT_ONCE = 16_000_000  # codes that go to the device together: 250 windows of 64 kb
 NULL_SHARE = 1e-3  # predictions that vary less than this share of the observed are constant
 
 Forward = Callable[[Tensor, Tensor], Tensor]  # (inputs [H, L], index [P, n]) -> [P]
@@ -25,6 +25,7 @@ def predict_gene(
     individuals: NDArray[np.int64],
     columns: tuple[int, ...],
     device: torch.device,
+    at_once: int = 256,
 ) -> NDArray[np.float64]:
     """Return one number a person, float64 [P]: the mean over the person's haplotypes.
 
@@ -40,11 +41,12 @@ def predict_gene(
         Which haplotypes count.
     device
         Where `forward` computes.
+    at_once
+        How many windows go there together.
     """
     if not len(individuals):
         return np.zeros(0)
     rows, index = rows_of(gene, individuals, columns)
-    at_once = max(1, VALUES_AT_ONCE // gene.window)
     outputs = []
     with torch.inference_mode():
         for start in range(0, 1 if rows is None else len(rows), at_once):
@@ -63,13 +65,15 @@ def predict_samples(
     source: HaplotypeSource,
     columns: tuple[int, ...],
     device: torch.device,
+    at_once: int = 256,
+    ranks: Ranks = ALONE,
 ) -> NDArray[np.float64]:
-    """Return one number a sample, float64 [N]."""
-    predicted = np.empty(len(samples))
-    for rows in samples.by_gene():
+    """Return one number a sample, float64 [N]; each of several processes predicts its share of the genes."""
+    predicted = np.zeros(len(samples))
+    for rows in samples.by_gene()[ranks.rank :: ranks.size]:
         gene = source.gene(samples.genes[samples.gene[rows[0]]])
-        predicted[rows] = predict_gene(forward, gene, samples.individual[rows], columns, device)
-    return predicted
+        predicted[rows] = predict_gene(forward, gene, samples.individual[rows], columns, device, at_once)
+    return ranks.total(predicted)
 
 
 def validation_loss(samples: Samples, predicted: NDArray[np.float64], loss: Loss) -> float:

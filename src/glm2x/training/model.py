@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Mapping
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,10 @@ from torch import Tensor, nn
 from glm2x.backbones.base import Backbone
 from glm2x.backbones.registry import build, get
 from glm2x.config import TrainConfig
+from glm2x.errors import UsageError
 from glm2x.heads.registry import build_head
+
+BACKBONE_WINDOW = 64_000  # bp that a backbone's `windows_at_once` counts in
 
 
 class ExpressionModel(nn.Module):
@@ -35,39 +39,85 @@ class ExpressionModel(nn.Module):
         if start is not None:
             start(value)
 
-    def predict_haplotypes(self, inputs: Tensor) -> Tensor:
-        """Return one number a haplotype, float32 [H], from codes uint8 [H, L].
+    @property
+    def trunk_is_frozen(self) -> bool:
+        """Whether no parameter of the backbone is trained: its tokens are then a function of the sequence."""
+        return not any(parameter.requires_grad for parameter in self.backbone.parameters())
+
+    def windows_at_once(self, window: int) -> int:
+        """Return how many windows of `window` bp go through together where no gradient is kept."""
+        return max(1, self.backbone.windows_at_once * BACKBONE_WINDOW // window)
+
+    def predict_haplotypes(self, inputs: Tensor, seen: Tensor | None = None) -> Tensor:
+        """Return one number a haplotype, float32 [H], from codes uint8 [U, L].
+
+        A frozen trunk computes its part without a gradient, and a bounded number of windows at once.
+        `seen`, int64 [H], says which of `inputs` each haplotype that the head sees is; without it they
+        are `inputs` (H = U).
 
         The head computes in float32 whatever the precision of training: between two people the sum
         over tokens differs by less than the 8 bits that bfloat16 keeps of it.
         """
-        tokens = self.backbone(inputs)
+        tokens = self._tokens(inputs)
+        if seen is not None:
+            tokens = tokens[seen]
         with torch.autocast(tokens.device.type, enabled=False):
             return cast(Tensor, self.head(tokens.float()))
 
-    def forward(self, inputs: Tensor, index: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, index: Tensor, seen: Tensor | None = None) -> Tensor:
         """Return one number a person, float [P].
 
         Parameters
         ----------
         inputs
-            Codes, uint8 [H, L].
+            Codes, uint8 [U, L].
         index
-            int64 [P, n]: the rows of `inputs` that are a person's n haplotypes.
+            int64 [P, n]: which haplotypes that the head sees are a person's n.
+        seen
+            int64 [H]: which of `inputs` these are (default: `inputs`).
         """
-        return self.predict_haplotypes(inputs)[index].mean(dim=1)
+        return self.predict_haplotypes(inputs, seen)[index].mean(dim=1)
+
+    def _tokens(self, inputs: Tensor) -> Tensor:
+        if not self.trunk_is_frozen:
+            return cast(Tensor, self.backbone(inputs))
+        with torch.no_grad():
+            at_once = self.windows_at_once(inputs.shape[1])
+            parts = [self.backbone(part) for part in torch.split(inputs, at_once)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def build_model(config: TrainConfig) -> ExpressionModel:
-    """Return the configuration's model with the backbone's weights and a fresh head.
+def build_model(config: TrainConfig, spec: Mapping[str, Any] | None = None) -> ExpressionModel:
+    """Return the configuration's model with a fresh head, frozen as it says.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    spec
+        The `Backbone.spec` of a checkpoint whose weights will be loaded: the backbone is built as it was
+        there, and its official weights are not looked for. None: the backbone has these.
 
     Raises
     ------
     UsageError
-        Unknown backbone or head, or a window too short for the head.
+        Unknown backbone or head, a window too short for the head, or a backbone that cannot be frozen so
+        or knows no activation checkpointing.
     """
     name = config.backbone.name
-    backbone = build(name, config.window, config.backbone)
+    backbone = build(name, config.window, config.backbone, spec)
+    if spec is not None:
+        backbone.spec = dict(spec)
+    backbone.freeze(config.freeze)
+    if config.training.activation_checkpointing:
+        if not hasattr(backbone, "activation_checkpointing"):
+            raise UsageError(
+                f"the {name} backbone knows no activation checkpointing: its activations are small",
+                where="training.activation_checkpointing",
+                got="true",
+                wanted="false",
+            )
+        setattr(backbone, "activation_checkpointing", True)  # noqa: B010 (not every backbone has it)
     head = build_head(head_name(config), backbone.width, backbone.tokens(config.window))
     return ExpressionModel(backbone, head)
 

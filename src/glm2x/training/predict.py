@@ -11,12 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from glm2x.cohort.dictionary import HaplotypeDictionary
-from glm2x.errors import DataError, UsageError
+from glm2x.errors import DataError, Glm2xError
 from glm2x.training.batches import GeneSource, HaplotypeSource
 from glm2x.training.checkpoint import CONFIG, Checkpoint, load_checkpoint
 from glm2x.training.fabric import require_device
 from glm2x.training.inference import predict_gene
 from glm2x.training.model import ExpressionModel, build_model
+from glm2x.training.parallel import ALONE, Ranks
 from glm2x.training.progress import Progress, silent
 from glm2x.training.run import HAPLOTYPE_COLUMNS
 from glm2x.training.samples import REFERENCE
@@ -35,8 +36,8 @@ def load_model(folder: Path | str) -> tuple[ExpressionModel, Checkpoint]:
     """
     checkpoint = load_checkpoint(folder)
     _require_possible(checkpoint)
-    with torch.random.fork_rng():
-        model = build_model(checkpoint.config)
+    with torch.random.fork_rng(devices=[]):
+        model = build_model(checkpoint.config, checkpoint.metadata.backbone_spec)
     checkpoint.load_into(model)
     return model.eval(), checkpoint
 
@@ -44,10 +45,10 @@ def load_model(folder: Path | str) -> tuple[ExpressionModel, Checkpoint]:
 def _require_possible(checkpoint: Checkpoint) -> None:
     """Compare the weights with the configuration's model before any memory is asked for."""
     try:
-        with torch.device("meta"), torch.random.fork_rng():  # shapes without memory
-            model = build_model(checkpoint.config)
-    except (UsageError, RuntimeError, TypeError, ValueError, OverflowError) as error:
-        what = error.what if isinstance(error, UsageError) else str(error).splitlines()[0]
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):  # shapes without memory
+            model = build_model(checkpoint.config, checkpoint.metadata.backbone_spec)
+    except (Glm2xError, LookupError, RuntimeError, TypeError, ValueError, OverflowError) as error:
+        what = error.what if isinstance(error, Glm2xError) else str(error).splitlines()[0]
         raise DataError(
             "the checkpoint's configuration makes no model",
             where=str(checkpoint.folder / CONFIG),
@@ -66,6 +67,7 @@ def predict(
     source: HaplotypeSource | None = None,
     device: str = "auto",
     progress: Progress = silent,
+    ranks: Ranks = ALONE,
 ) -> NDArray[np.float64]:
     """Return predictions, float64 [genes, individuals], in the scale of the model's target.
 
@@ -87,6 +89,8 @@ def predict(
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     progress
         Counts genes.
+    ranks
+        The processes that share the genes; all of them get the whole table.
 
     Raises
     ------
@@ -95,7 +99,7 @@ def predict(
         or person is not in the cohort.
     """
     people = cohort.individual_index(cohort.individuals if individuals is None else individuals)
-    return _predict(checkpoint, cohort, genes, people, source, device, progress)
+    return _predict(checkpoint, cohort, genes, people, source, device, progress, ranks)
 
 
 def predict_reference(
@@ -106,10 +110,11 @@ def predict_reference(
     source: HaplotypeSource | None = None,
     device: str = "auto",
     progress: Progress = silent,
+    ranks: Ranks = ALONE,
 ) -> NDArray[np.float64]:
     """Return the predictions for the reference windows, float64 [genes]; see `predict`."""
     reference = np.array([REFERENCE], dtype=np.int64)
-    return _predict(checkpoint, cohort, genes, reference, source, device, progress)[:, 0]
+    return _predict(checkpoint, cohort, genes, reference, source, device, progress, ranks)[:, 0]
 
 
 def _predict(
@@ -120,23 +125,28 @@ def _predict(
     source: HaplotypeSource | None,
     device: str,
     progress: Progress,
+    ranks: Ranks,
 ) -> NDArray[np.float64]:
     chosen = cohort.gene_ids if genes is None else tuple(genes)
     cohort.gene_index(chosen)  # unknown genes are named before anything is computed
-    model, checkpoint = load_model(folder)
+    model, checkpoint = ranks.together(lambda: load_model(folder))
     config = checkpoint.config
     if source is None:
         source = HaplotypeDictionary(cohort, config.window)
-    place = torch.device(require_device(device))
+    place = torch.device(require_device(device)) if ranks.fabric is None else ranks.fabric.device
     model.to(place)
-    predicted = np.empty((len(chosen), len(people)))
-    with progress("predict", len(chosen)) as bar:
-        for row, name in enumerate(chosen):
+    at_once = model.windows_at_once(config.window)
+    predicted = np.zeros((len(chosen), len(people)))
+    mine = range(ranks.rank, len(chosen), ranks.size)
+    with (progress if ranks.is_first else silent)("predict", len(mine)) as bar:
+        for row in mine:
+            name = chosen[row]
             gene = source.gene(name)
             _require_window(gene, name, config.window, checkpoint)
-            predicted[row] = predict_gene(model, gene, people, HAPLOTYPE_COLUMNS[config.haplotypes], place)
+            columns = HAPLOTYPE_COLUMNS[config.haplotypes]
+            predicted[row] = predict_gene(model, gene, people, columns, place, at_once)
             bar.advance(1, name)
-    return predicted
+    return ranks.total(predicted)
 
 
 def _require_window(gene: GeneSource, name: str, window: int, checkpoint: Checkpoint) -> None:

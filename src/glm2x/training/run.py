@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import platform
-from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from glm2x import __version__
-from glm2x.backbones.registry import get
 from glm2x.cohort.dictionary import HaplotypeDictionary
 from glm2x.cohort.target import Target, make_target
 from glm2x.config import TrainConfig
-from glm2x.errors import DataError, UsageError
 from glm2x.files import sha256
-from glm2x.heads.registry import build_head
-from glm2x.training.batches import HaplotypeSource, plan
+from glm2x.training.batches import HaplotypeSource
 from glm2x.training.checkpoint import STATE, Checkpoint, Metadata, copy_for_prediction, load_checkpoint
-from glm2x.training.fabric import require_device, start_fabric
+from glm2x.training.fabric import start_fabric
 from glm2x.training.loop import Log, PhaseRun, train_phase
 from glm2x.training.model import ExpressionModel, build_model, head_name
+from glm2x.training.parallel import Ranks, started
+from glm2x.training.possible import require_batches, require_possible, starting_point
 from glm2x.training.progress import Progress, silent
-from glm2x.training.runfolder import RunFolder, start
+from glm2x.training.runfolder import RunFolder, require_startable, start
 from glm2x.training.samples import PhaseData, phase_data
 from glm2x.training.seeds import reproducible, stream
 from glm2x.training.strategies import Phase, phases
@@ -49,6 +50,7 @@ def train(
     resume: bool = False,
     force: bool = False,
     progress: Progress = silent,
+    ranks: Ranks | None = None,
 ) -> RunFolder:
     """Train the configuration's model and return its run folder, finished.
 
@@ -57,6 +59,10 @@ def train(
     chosen by what the CPU can do. A run that is gone on with keeps its number of threads. Going on
     under another version of torch or on another device is allowed and told in the ``warnings`` of
     ``run.json``.
+
+    Under torchrun all processes call it with the same arguments. Each batch is cut into as many parts
+    as there are processes, which share the gradient of the whole batch's loss; the first process alone
+    writes.
 
     Parameters
     ----------
@@ -74,6 +80,9 @@ def train(
         Replace the run in the folder.
     progress
         Shows how far it is.
+    ranks
+        The processes that train together, where the caller has started them; by default those that
+        torchrun has made ready.
 
     Raises
     ------
@@ -83,74 +92,94 @@ def train(
         The split is of another cohort; a checkpoint is damaged; that of ``start_from`` is of another
         model, or has learnt from test people or unseen genes.
     """
-    split.require_cohort(cohort)
-    # all that can be refused is refused before there is a folder
-    head = _require_possible(config)
-    origin = _starting_point(config, split) if config.start_from is not None else None
-    if target is None:
-        target = make_target(cohort, split, config.target)
-    if source is None:
-        source = HaplotypeDictionary(cohort, config.window)
-    data = {phase.name: phase_data(phase, cohort, split, target) for phase in phases(config)}
-    for phase in phases(config):
-        _require_batches(config, phase, data[phase.name], head)
-    run = start(config, _identity(cohort, split, data, origin), resume=resume, force=force)
-    if run.facts()["done"]:
-        return run
-    with run.locked():
-        fabric = start_fabric(config.training)
-        threads = _record_surroundings(run, fabric)
-        with reproducible(fabric.device.type, threads):
-            _train_phases(config, run, data, source, fabric, cohort, split, origin, progress)
-    return run
-
-
-def _require_possible(config: TrainConfig) -> nn.Module:
-    """Raise what is wrong with a configuration's backbone, head or device; return a head without memory."""
-    info = get(config.backbone.name)
-    with torch.device("meta"):  # shapes without memory
-        head = build_head(head_name(config), info.width, info.tokens_for(config.window))
-    require_device(config.training.device)
-    return head
-
-
-def _require_batches(config: TrainConfig, phase: Phase, data: PhaseData, head: nn.Module) -> None:
-    """Refuse batches of fewer haplotypes than the head can be trained on (`build_head`).
-
-    With ``batch: haplotypes`` a sample is sure of one haplotype only. Where the people of a larger
-    batch all share one, the head itself refuses it in the middle of an epoch.
-    """
-    needed = getattr(head, "least_haplotypes", 1)
-    smallest = min(len(rows) for rows in plan(data.train, phase.sampler, phase.batch_size, key=("size",)))
-    both = phase.data == "personal" and config.haplotypes == "both" and config.training.batch == "people"
-    if smallest * (2 if both else 1) < needed:
-        raise UsageError(
-            f"the {phase.name} phase has a batch of too few haplotypes for the head {head_name(config)}",
-            where="training.batch_size" if phase.data == "personal" else "training.reference.batch_size",
-            got=f"a batch of {smallest} of {len(data.train)} samples",
-            wanted=f"at least {needed} haplotypes in every batch: in a window this short its BatchNorm "
-            "is left with one value a haplotype",
-            do="choose a batch size that leaves more over, or raise window",
+    with nullcontext(ranks) if ranks is not None else started(config.training) as together:
+        return _train(
+            _Call(config, cohort, split, target, source, resume=resume, force=force), together, progress
         )
 
 
-def _identity(
-    cohort: Cohort, split: Split, data: dict[str, PhaseData], origin: Checkpoint | None
-) -> dict[str, str | None]:
+@dataclass(frozen=True)
+class _Call:
+    """The arguments of `train`."""
+
+    config: TrainConfig
+    cohort: Cohort
+    split: Split
+    target: Target | None
+    source: HaplotypeSource | None
+    resume: bool
+    force: bool
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a run is of, after all that could be refused was looked at.
+
+    `fresh` is the model that the first phase starts with; None where a run is gone on with.
+    """
+
+    config: TrainConfig
+    cohort: Cohort
+    split: Split
+    source: HaplotypeSource
+    data: dict[str, PhaseData]
+    origin: Checkpoint | None
+    fresh: ExpressionModel | None
+    ranks: Ranks
+
+
+def _train(call: _Call, ranks: Ranks, progress: Progress) -> RunFolder:
+    config, run = call.config, RunFolder(Path(call.config.out))
+    work = ranks.together(lambda: _prepare(call, run, ranks))
+    identity = _identity(work)
+
+    def begin() -> bool:
+        start(config, identity, resume=call.resume, force=call.force)
+        return bool(run.facts()["done"])
+
+    if ranks.first(begin):
+        return run
+    with ExitStack() as stack:
+        ranks.first(lambda: stack.enter_context(run.locked()))
+        fabric = ranks.fabric or start_fabric(config.training)
+        threads = ranks.first(lambda: _record_surroundings(run, fabric, ranks.size))
+        stack.enter_context(reproducible(fabric.device, threads))
+        _train_phases(work, run, fabric, progress if ranks.is_first else silent)
+    return run
+
+
+def _prepare(call: _Call, run: RunFolder, ranks: Ranks) -> _Work:
+    """Refuse what can be refused before there is a folder, and build the model that a new run starts with."""
+    config, cohort, split = call.config, call.cohort, call.split
+    split.require_cohort(cohort)
+    head = require_possible(config)
+    origin = starting_point(config, split) if config.start_from is not None else None
+    target = make_target(cohort, split, config.target) if call.target is None else call.target
+    source = HaplotypeDictionary(cohort, config.window) if call.source is None else call.source
+    data = {phase.name: phase_data(phase, cohort, split, target) for phase in phases(config)}
+    for phase in phases(config):
+        require_batches(config, phase, data[phase.name], head, ranks.size)
+    require_startable(run, resume=call.resume, force=call.force)
+    fresh = None if call.resume and run.run.is_file() else _model(config, origin)
+    return _Work(config, cohort, split, source, data, origin, fresh, ranks)
+
+
+def _identity(work: _Work) -> dict[str, str | None]:
     """Return what a run must still be of when it is gone on with."""
     return {
-        "cohort_digest": cohort.digest,
-        "split_digest": split.digest,
-        "start_from_digest": None if origin is None else sha256(origin.folder / STATE),
-        **{f"{name}_samples_digest": part.digest() for name, part in data.items()},
+        "cohort_digest": work.cohort.digest,
+        "split_digest": work.split.digest,
+        "start_from_digest": None if work.origin is None else sha256(work.origin.folder / STATE),
+        **{f"{name}_samples_digest": part.digest() for name, part in work.data.items()},
     }
 
 
-def _record_surroundings(run: RunFolder, fabric: Fabric) -> int:
+def _record_surroundings(run: RunFolder, fabric: Fabric, processes: int) -> int:
     """Record where the run is computed, warn where that has changed; return its number of threads."""
     facts = run.facts()
     now = {
         "device": str(fabric.device),
+        "processes": processes,
         "threads": facts.get("threads", torch.get_num_threads()),  # of the interrupted run, if there was one
         "versions": {
             "glm2x": __version__,
@@ -166,6 +195,8 @@ def _record_surroundings(run: RunFolder, fabric: Fabric) -> int:
             changes.append(f"torch {torch.__version__} after {torch_before}")
         if device_before != fabric.device.type:
             changes.append(f"device {fabric.device.type} after {device_before}")
+        if facts["processes"] != processes:
+            changes.append(f"processes {processes} after {facts['processes']}")
     if changes:
         text = f"gone on with under {' and '.join(changes)}: an uninterrupted run would end in other digits"
         now["warnings"] = [*facts.get("warnings", []), text]
@@ -173,57 +204,84 @@ def _record_surroundings(run: RunFolder, fabric: Fabric) -> int:
     return int(now["threads"])
 
 
-def _train_phases(
-    config: TrainConfig,
-    run: RunFolder,
-    data: dict[str, PhaseData],
-    source: HaplotypeSource,
-    fabric: Fabric,
-    cohort: Cohort,
-    split: Split,
-    origin: Checkpoint | None,
-    progress: Progress,
-) -> None:
+def _train_phases(work: _Work, run: RunFolder, fabric: Fabric, progress: Progress) -> None:
+    config, ranks = work.config, work.ranks
     todo = phases(config)
-    reached = {phase.name: _last(run, phase) for phase in todo}
-    run.cut_history({name: last.state.epoch for name, last in reached.items() if last})
-    run.record(counts={name: part.counts for name, part in data.items()})
-    touched = Touched() if origin is None else Touched.by(origin)
-    people = len(touched.individuals.union(split.train, split.validation))
+    reached = ranks.together(lambda: {phase.name: _last(run, phase) for phase in todo})
+    counts = {name: part.counts for name, part in work.data.items()}
+
+    def begin() -> None:
+        run.cut_history({name: last.state.epoch for name, last in reached.items() if last})
+        run.record(counts=counts)
+
+    ranks.first(begin)
+    touched = Touched() if work.origin is None else Touched.by(work.origin)
+    people = len(touched.individuals.union(work.split.train, work.split.validation))
     for number, phase in enumerate(todo):
-        touched = touched.and_phase(phase, data[phase.name], split)
-        model = _initial_model(config)
+        touched = touched.and_phase(phase, work.data[phase.name], work.split)
         last = reached[phase.name]
         if last is not None and last.state.epoch == phase.epochs:
             continue
-        samples = data[phase.name].train
-        if last is not None:
-            last.load_into(model)
-        elif phase.start == "previous":
-            load_checkpoint(run.result(todo[number - 1].name)).load_into(model)
-        elif origin is not None:
-            origin.load_into(model)
-        else:
-            model.start_at(float(samples.observed.mean(dtype=np.float64)))
-        metadata = Metadata(
-            glm2x_version=__version__,
-            backbone=config.backbone.name,
-            head=head_name(config),
-            target=config.target,
-            window=config.window,
-            cohort_digest=cohort.digest,
-            split_digest=split.digest,
-            train_individuals=people,
-            genes=tuple(sorted(touched.genes)),
-            individuals_touched=tuple(sorted(touched.individuals)),
-        )
+        before = run.result(todo[number - 1].name) if phase.start == "previous" else None
+        model = ranks.together(partial(_phase_model, work, phase, last, before))
+        ranks.first(partial(run.record, **_sizes(model)))
+        metadata = _metadata(work, model, touched, people)
         columns = HAPLOTYPE_COLUMNS[config.haplotypes]
-        work = PhaseRun(phase, data[phase.name], config, source, run, metadata, columns, split)
-        with _log(config, run, phase, last) as log:
-            train_phase(work, fabric, model, last, progress, log)
-    copy_for_prediction(run.result(todo[-1].name), run.checkpoint, run.history)
-    seconds = sum(epoch["seconds"] for epoch in run.read_history())
-    run.record(**_sizes(model), seconds=round(seconds, 3), done=True)
+        of_phase = PhaseRun(
+            phase, work.data[phase.name], config, work.source, run, metadata, columns, work.split, ranks
+        )
+        with _log(config, run, phase, last) if ranks.is_first else nullcontext(_unheard) as log:
+            train_phase(of_phase, fabric, model, last, progress, log)
+
+    def finish() -> None:
+        copy_for_prediction(run.result(todo[-1].name), run.checkpoint, run.history)
+        seconds = sum(epoch["seconds"] for epoch in run.read_history())
+        run.record(seconds=round(seconds, 3), done=True)
+
+    ranks.first(finish)
+
+
+def _phase_model(work: _Work, phase: Phase, last: Checkpoint | None, before: Path | None) -> ExpressionModel:
+    """Return the model as a phase starts or goes on with it.
+
+    `last` is the checkpoint that it goes on from, `before` the folder of the previous phase's result.
+    """
+    if last is not None:
+        return _model(work.config, last)
+    if before is not None:
+        return _model(work.config, load_checkpoint(before))
+    model = work.fresh or _model(work.config, work.origin)
+    if work.origin is None:
+        model.start_at(float(work.data[phase.name].train.observed.mean(dtype=np.float64)))
+    return model
+
+
+def _model(config: TrainConfig, checkpoint: Checkpoint | None) -> ExpressionModel:
+    """Return the model of a checkpoint; or one whose initial weights depend on the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream(config.training.seed, "initialise"))
+        if checkpoint is None:
+            return build_model(config)
+        model = build_model(config, checkpoint.metadata.backbone_spec)
+    checkpoint.load_into(model)
+    return model
+
+
+def _metadata(work: _Work, model: ExpressionModel, touched: Touched, people: int) -> Metadata:
+    return Metadata(
+        glm2x_version=__version__,
+        backbone=work.config.backbone.name,
+        backbone_spec=dict(model.backbone.spec),
+        freeze=work.config.freeze,
+        head=head_name(work.config),
+        target=work.config.target,
+        window=work.config.window,
+        cohort_digest=work.cohort.digest,
+        split_digest=work.split.digest,
+        train_individuals=people,
+        genes=tuple(sorted(touched.genes)),
+        individuals_touched=tuple(sorted(touched.individuals)),
+    )
 
 
 def _last(run: RunFolder, phase: Phase) -> Checkpoint | None:
@@ -231,52 +289,15 @@ def _last(run: RunFolder, phase: Phase) -> Checkpoint | None:
     return load_checkpoint(folder) if folder.is_dir() else None
 
 
-def _initial_model(config: TrainConfig) -> ExpressionModel:
-    """Return the model with initial weights that depend on the seed alone."""
-    torch.manual_seed(stream(config.training.seed, "initialise"))
-    return build_model(config)
-
-
-def _starting_point(config: TrainConfig, split: Split) -> Checkpoint:
-    """Return the checkpoint of ``start_from``, after what would make it a wrong start is refused.
-
-    Its backbone, head, target and window must be the configuration's, and it must not have learnt
-    from the split's test people or unseen genes.
-    """
-    checkpoint = load_checkpoint(str(config.start_from))
-    told = checkpoint.metadata
-    for what, keys, got, wanted in (
-        (
-            "model",
-            "backbone.name and head.name",
-            f"backbone {told.backbone}, head {told.head}",
-            f"backbone {config.backbone.name}, head {head_name(config)}",
-        ),
-        ("target", "target", told.target, config.target),
-        ("window", "window", f"{told.window} bp", f"{config.window} bp"),
-    ):
-        if got != wanted:
-            raise DataError(
-                f"the checkpoint in start_from is of another {what}",
-                where=str(config.start_from),
-                got=got,
-                wanted=wanted,
-                do=f"set {keys} to the checkpoint's, or choose another",
-            )
-    Touched.by(checkpoint).require_apart(
-        split,
-        what="the checkpoint in start_from",
-        where=str(config.start_from),
-        do="start from one that was trained with this split, or from scratch",
-    )
-    return checkpoint
+def _unheard(line: dict[str, Any]) -> None:
+    """Log nothing."""
 
 
 def _log(
     config: TrainConfig, run: RunFolder, phase: Phase, last: Checkpoint | None
 ) -> AbstractContextManager[Log]:
     if not config.training.tensorboard:
-        return nullcontext(lambda line: None)
+        return nullcontext(_unheard)
     return event_log(run.path / "tensorboard" / phase.name, last.state.epoch + 1 if last else 1)
 
 

@@ -146,27 +146,43 @@ def start(
         The run there is of another cohort, split, starting checkpoint or list of genes.
     """
     folder = RunFolder(Path(config.out))
+    require_startable(folder, resume=resume, force=force)
+    if not _occupied(folder):
+        return _make(folder, config, identity)
+    if force:
+        with folder.locked():
+            shutil.rmtree(folder.path)
+        return _make(folder, config, identity)
+    with folder.locked():
+        recover(folder.path)
+    _require_same(folder, config, identity)
+    return folder
+
+
+def require_startable(folder: RunFolder, *, resume: bool, force: bool) -> None:
+    """Refuse a folder that is in the way, and touch nothing; see `start`.
+
+    Raises
+    ------
+    UsageError
+        A folder is there, and may neither be gone on with nor removed.
+    """
     if resume and force:
         raise UsageError("--resume goes on with a run and --force removes it: give one of them")
-    occupied = folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir()))
-    if not occupied:
-        return _make(folder, config, identity)
+    if not _occupied(folder):
+        return
     if not folder.run.is_file():
         raise UsageError(
             "the output folder is there and holds no run, so it is not touched",
             where=str(folder.path),
             do="give another out, or remove it",
         )
-    if force:
-        with folder.locked():
-            shutil.rmtree(folder.path)
-        return _make(folder, config, identity)
-    if not resume:
+    if not (resume or force):
         _refuse(folder)
-    with folder.locked():
-        recover(folder.path)
-    _require_same(folder, config, identity)
-    return folder
+
+
+def _occupied(folder: RunFolder) -> bool:
+    return folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir()))
 
 
 def _make(folder: RunFolder, config: TrainConfig, identity: dict[str, str | None]) -> RunFolder:

@@ -16,18 +16,20 @@ def stream(*parts: int | str) -> int:
 
 
 @contextmanager
-def reproducible(device_type: str, threads: int) -> Iterator[None]:
+def reproducible(device: torch.device | str, threads: int) -> Iterator[None]:
     """Leave torch's global state as it was found; on a CPU, allow deterministic kernels only.
 
     Sums are split among `threads` threads, so that another number of them rounds otherwise. On a GPU
     several kernels have no deterministic form: equal seeds give equal batches and dropout there, but
     not equal bits.
     """
+    place = torch.device(device)
     threads_before = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
     fills = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
-    with torch.random.fork_rng():
-        torch.use_deterministic_algorithms(deterministic or device_type == "cpu")
+    # of GPUs this one alone: asking for another's state would take memory there
+    with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
+        torch.use_deterministic_algorithms(deterministic or place.type == "cpu")
         torch.set_num_threads(threads)
         # filling memory that is about to be written costs time and changes no result
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

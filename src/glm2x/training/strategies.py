@@ -27,7 +27,7 @@ class Phase:
         checkpoint where it has one, else its `last`.
     genes
         ``all`` or the file with the list of genes.
-    epochs, batch_size, learning_rate, sampler
+    epochs, batch_size, accumulate, learning_rate, sampler
         As in the configuration; `batch_size` None takes all people of a gene.
     loss
         What is minimised, and, on validation data, what chooses `best`.
@@ -39,6 +39,7 @@ class Phase:
     genes: str
     epochs: int
     batch_size: int | None
+    accumulate: int
     learning_rate: float
     sampler: Literal["random", "gene"]
     loss: Loss
@@ -68,6 +69,7 @@ def _reference(config: TrainConfig) -> Phase:
         genes=config.genes.reference,
         epochs=own.epochs or training.epochs,
         batch_size=own.batch_size or training.batch_size or REFERENCE_BATCH,
+        accumulate=own.accumulate or training.accumulate,
         learning_rate=own.learning_rate or training.learning_rate,
         sampler="random",
         loss=Loss(kind=config.loss.kind),
@@ -83,6 +85,7 @@ def _personal(config: TrainConfig, start: Literal["scratch", "previous"]) -> Pha
         genes=config.genes.personal,
         epochs=training.epochs,
         batch_size=training.batch_size,
+        accumulate=training.accumulate,
         learning_rate=training.learning_rate,
         sampler=training.sampler,
         loss=Loss(loss.kind, loss.pairwise, loss.alpha, loss.mean_weight),
