@@ -109,3 +109,15 @@ def test_a_cohort_without_a_reference_says_so(
     words = ("--cohort", tmp_path / "cohort", "--out", tmp_path / "z.csv")
     assert _run("zero-shot", "enformer", *words) == 2
     assert "without a reference" in capfd.readouterr().err
+
+
+def test_under_torchrun_it_is_refused(
+    demo_cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Each process would do all the work."""
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert (
+        _run("zero-shot", "enformer", "--cohort", demo_cohort.folder, "--out", tmp_path / "out.parquet") == 2
+    )
+    assert "torchrun has started several" in capfd.readouterr().err

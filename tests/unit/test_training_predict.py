@@ -13,7 +13,6 @@ from glm2x.config import TrainConfig
 from glm2x.errors import DataError, UsageError
 from glm2x.training import inference
 from glm2x.training import model as model_module
-from glm2x.training import predict as module
 from glm2x.training.checkpoint import load_checkpoint, save_checkpoint
 from glm2x.training.model import ExpressionModel, build_model
 from glm2x.training.predict import load_model, predict, predict_reference
@@ -168,7 +167,7 @@ def test_a_configuration_that_the_weights_do_not_fit_costs_no_memory(
         built.append(torch.empty(1).device.type)
         return build_model(config, spec)
 
-    monkeypatch.setattr(module, "build_model", build)
+    monkeypatch.setattr("glm2x.training.possible.build_model", build)
     with pytest.raises(DataError, match=r"does not fit the model: head\.weight|makes no model"):
         load_model(tmp_path / "huge")
     assert built == ["meta"]

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -439,3 +441,43 @@ def test_a_person_is_two_haplotypes_to_the_head(tmp_path: Path) -> None:
     """22 of 23 samples leave a batch of one person, whose two haplotypes are enough."""
     changes = {"training__batch_size": 22, "training__epochs": 1, "strategy": "personal", **TOWER}
     assert run_training(tmp_path / "run", **changes).facts()["done"]
+
+
+def test_a_cluster_s_own_variables_do_not_make_several_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"NTASKS": "4", "JOB_NAME": "j", "JOB_ID": "1", "PROCID": "0"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    run = run_training(tmp_path / "run", strategy="personal", training__epochs=1)
+    assert run.facts()["processes"] == 1
+
+
+def test_the_first_phase_s_model_is_gone_in_the_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its weights and gradients would double what the longer phase needs of a GPU."""
+    alive: list[weakref.ref[torch.nn.Module]] = []
+    counted = []
+
+    def watched(work: Any, fabric: Any, model: torch.nn.Module, *rest: Any) -> None:
+        gc.collect()
+        counted.append(sum(one() is not None for one in alive))
+        alive.append(weakref.ref(model))
+        loop.train_phase(work, fabric, model, *rest)
+
+    monkeypatch.setattr("glm2x.training.run.train_phase", watched)
+    run_training(tmp_path / "run", training__epochs=1)
+    assert counted == [0, 0]
+
+
+def test_a_starting_point_whose_backbone_is_not_described_is_refused(tmp_path: Path) -> None:
+    first = run_training(tmp_path / "first", strategy="reference", training__epochs=1)
+
+    def broken(*_: Any) -> Any:
+        raise KeyError("architecture")
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(DataError, match="makes no model") as caught:
+        patch.setattr("glm2x.training.possible.build_model", broken)
+        run_training(tmp_path / "second", start_from=str(first.checkpoint), strategy="personal")
+    assert "no key 'architecture'" in str(caught.value)
+    assert not (tmp_path / "second").exists()

@@ -127,12 +127,10 @@ class Enformer(Backbone):
 
 
 def _without_sync(module: nn.Module) -> None:
-    """Put BatchNorm in the place of SyncBatchNorm where there is no GPU, which that needs.
+    """Put BatchNorm in the place of SyncBatchNorm, which the library takes where it finds several processes.
 
-    The library takes it when it finds a process group of several.
+    That one runs on GPUs only, and each backbone's processes normalise by their own share of a batch.
     """
-    if torch.cuda.is_available():
-        return
     for part in list(module.modules()):
         for name, child in list(part.named_children()):
             if isinstance(child, nn.SyncBatchNorm):

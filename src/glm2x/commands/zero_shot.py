@@ -71,7 +71,14 @@ def zero_shot(
     from glm2x.errors import UsageError
     from glm2x.files import read_list, refuse_existing
     from glm2x.predictions import write_predictions
+    from glm2x.training.fabric import processes
 
+    if processes() > 1:
+        raise UsageError(
+            "zero-shot predictions are made by one process, and torchrun has started several",
+            got=f"{processes()} processes",
+            do="start it without torchrun; --genes shares the genes among several runs",
+        )
     refuse_existing(out, force=force)
     if batch_size < 1:
         raise UsageError("--batch-size is a number of windows", got=str(batch_size), wanted="1 or more")

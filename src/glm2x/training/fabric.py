@@ -37,7 +37,12 @@ def start_fabric(training: TrainingConfig) -> Fabric:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # each process would tell its rank
     size = processes()
     if size == 1:
-        fabric = Fabric(accelerator=device, devices=1, precision=training.precision)
+        from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+
+        # one process is one, whatever a cluster's own variables say: only torchrun starts several
+        fabric = Fabric(
+            accelerator=device, devices=1, precision=training.precision, plugins=[LightningEnvironment()]
+        )
     else:
         here = int(os.environ["LOCAL_WORLD_SIZE"])
         _require_devices(kind, here)

@@ -9,12 +9,12 @@ from torch import nn
 
 from glm2x.backbones.registry import get
 from glm2x.config import TrainConfig
-from glm2x.errors import DataError, UsageError
+from glm2x.errors import DataError, Glm2xError, UsageError
 from glm2x.heads.registry import build_head
 from glm2x.training.batches import plan
-from glm2x.training.checkpoint import Checkpoint, load_checkpoint
+from glm2x.training.checkpoint import CONFIG, Checkpoint, load_checkpoint
 from glm2x.training.fabric import require_device, require_processes
-from glm2x.training.model import head_name
+from glm2x.training.model import build_model, head_name
 from glm2x.training.samples import PhaseData
 from glm2x.training.strategies import Phase
 from glm2x.training.touched import Touched
@@ -31,6 +31,28 @@ def require_possible(config: TrainConfig) -> nn.Module:
     require_device(config.training.device)
     require_processes(config.training.devices)
     return head
+
+
+def require_model(checkpoint: Checkpoint) -> None:
+    """Compare a checkpoint's weights with its configuration's model before any memory is asked for.
+
+    Raises
+    ------
+    DataError
+        Its configuration, or what it says of its backbone, makes no model, or another.
+    """
+    try:
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):  # shapes without memory
+            model = build_model(checkpoint.config, checkpoint.metadata.backbone_spec)
+    except (Glm2xError, LookupError, RuntimeError, TypeError, ValueError, OverflowError) as error:
+        what = error.what if isinstance(error, Glm2xError) else str(error).splitlines()[0]
+        raise DataError(
+            "the checkpoint's configuration makes no model",
+            where=str(checkpoint.folder / CONFIG),
+            got=f"no key {what}" if isinstance(error, KeyError) else what,
+            do="restore it from a copy, or train again",
+        ) from error
+    checkpoint.require_fit(model)
 
 
 def require_batches(

@@ -11,13 +11,14 @@ import torch
 from numpy.typing import NDArray
 
 from glm2x.cohort.dictionary import HaplotypeDictionary
-from glm2x.errors import DataError, Glm2xError
+from glm2x.errors import DataError
 from glm2x.training.batches import GeneSource, HaplotypeSource
-from glm2x.training.checkpoint import CONFIG, Checkpoint, load_checkpoint
+from glm2x.training.checkpoint import Checkpoint, load_checkpoint
 from glm2x.training.fabric import require_device
 from glm2x.training.inference import predict_gene
 from glm2x.training.model import ExpressionModel, build_model
 from glm2x.training.parallel import ALONE, Ranks
+from glm2x.training.possible import require_model
 from glm2x.training.progress import Progress, silent
 from glm2x.training.run import HAPLOTYPE_COLUMNS
 from glm2x.training.samples import REFERENCE
@@ -35,27 +36,11 @@ def load_model(folder: Path | str) -> tuple[ExpressionModel, Checkpoint]:
         The checkpoint is damaged, or its weights do not fit its configuration.
     """
     checkpoint = load_checkpoint(folder)
-    _require_possible(checkpoint)
+    require_model(checkpoint)
     with torch.random.fork_rng(devices=[]):
         model = build_model(checkpoint.config, checkpoint.metadata.backbone_spec)
     checkpoint.load_into(model)
     return model.eval(), checkpoint
-
-
-def _require_possible(checkpoint: Checkpoint) -> None:
-    """Compare the weights with the configuration's model before any memory is asked for."""
-    try:
-        with torch.device("meta"), torch.random.fork_rng(devices=[]):  # shapes without memory
-            model = build_model(checkpoint.config, checkpoint.metadata.backbone_spec)
-    except (Glm2xError, LookupError, RuntimeError, TypeError, ValueError, OverflowError) as error:
-        what = error.what if isinstance(error, Glm2xError) else str(error).splitlines()[0]
-        raise DataError(
-            "the checkpoint's configuration makes no model",
-            where=str(checkpoint.folder / CONFIG),
-            got=what,
-            do="restore it from a copy, or train again",
-        ) from error
-    checkpoint.require_fit(model)
 
 
 def predict(

@@ -23,7 +23,7 @@ from glm2x.training.fabric import start_fabric
 from glm2x.training.loop import Log, PhaseRun, train_phase
 from glm2x.training.model import ExpressionModel, build_model, head_name
 from glm2x.training.parallel import Ranks, started
-from glm2x.training.possible import require_batches, require_possible, starting_point
+from glm2x.training.possible import require_batches, require_model, require_possible, starting_point
 from glm2x.training.progress import Progress, silent
 from glm2x.training.runfolder import RunFolder, require_startable, start
 from glm2x.training.samples import PhaseData, phase_data
@@ -115,7 +115,7 @@ class _Call:
 class _Work:
     """What a run is of, after all that could be refused was looked at.
 
-    `fresh` is the model that the first phase starts with; None where a run is gone on with.
+    `fresh` holds the model that the first phase starts with, until it does; none where a run is gone on with.
     """
 
     config: TrainConfig
@@ -124,7 +124,7 @@ class _Work:
     source: HaplotypeSource
     data: dict[str, PhaseData]
     origin: Checkpoint | None
-    fresh: ExpressionModel | None
+    fresh: list[ExpressionModel]
     ranks: Ranks
 
 
@@ -160,7 +160,7 @@ def _prepare(call: _Call, run: RunFolder, ranks: Ranks) -> _Work:
     for phase in phases(config):
         require_batches(config, phase, data[phase.name], head, ranks.size)
     require_startable(run, resume=call.resume, force=call.force)
-    fresh = None if call.resume and run.run.is_file() else _model(config, origin)
+    fresh = [] if call.resume and run.run.is_file() else [_model(config, origin)]
     return _Work(config, cohort, split, source, data, origin, fresh, ranks)
 
 
@@ -232,6 +232,7 @@ def _train_phases(work: _Work, run: RunFolder, fabric: Fabric, progress: Progres
         )
         with _log(config, run, phase, last) if ranks.is_first else nullcontext(_unheard) as log:
             train_phase(of_phase, fabric, model, last, progress, log)
+        del model  # its weights and gradients would stay on the device through the next phase
 
     def finish() -> None:
         copy_for_prediction(run.result(todo[-1].name), run.checkpoint, run.history)
@@ -250,7 +251,7 @@ def _phase_model(work: _Work, phase: Phase, last: Checkpoint | None, before: Pat
         return _model(work.config, last)
     if before is not None:
         return _model(work.config, load_checkpoint(before))
-    model = work.fresh or _model(work.config, work.origin)
+    model = work.fresh.pop() if work.fresh else _model(work.config, work.origin)
     if work.origin is None:
         model.start_at(float(work.data[phase.name].train.observed.mean(dtype=np.float64)))
     return model
@@ -262,6 +263,7 @@ def _model(config: TrainConfig, checkpoint: Checkpoint | None) -> ExpressionMode
         torch.manual_seed(stream(config.training.seed, "initialise"))
         if checkpoint is None:
             return build_model(config)
+        require_model(checkpoint)
         model = build_model(config, checkpoint.metadata.backbone_spec)
     checkpoint.load_into(model)
     return model
