@@ -470,14 +470,16 @@ def test_the_first_phase_s_model_is_gone_in_the_second(
     assert counted == [0, 0]
 
 
-def test_a_starting_point_whose_backbone_is_not_described_is_refused(tmp_path: Path) -> None:
+def test_a_starting_point_whose_backbone_is_not_described_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = run_training(tmp_path / "first", strategy="reference", training__epochs=1)
 
     def broken(*_: Any) -> Any:
         raise KeyError("architecture")
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(DataError, match="makes no model") as caught:
-        patch.setattr("glm2x.training.possible.build_model", broken)
+    monkeypatch.setattr("glm2x.training.possible.build_model", broken)
+    with pytest.raises(DataError, match="makes no model") as caught:
         run_training(tmp_path / "second", start_from=str(first.checkpoint), strategy="personal")
     assert "no key 'architecture'" in str(caught.value)
     assert not (tmp_path / "second").exists()
