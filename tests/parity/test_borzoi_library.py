@@ -75,3 +75,22 @@ def test_gradients(ours: Borzoi) -> None:
     for name, parameter in ours.model.named_parameters():
         # sums of the same terms in another order
         assert (parameter.grad - expected[name]).norm() <= 1e-5 * expected[name].norm(), name
+
+
+@torch.no_grad()
+def test_batchnorm_sees_what_it_sees_in_the_library(folder: Path) -> None:
+    """In training: the last one the 10 bins that are left, all others whole windows."""
+    codes = sequences(1024)
+    ours = build(1024, BackboneConfig(name="borzoi", weights=str(folder))).train()
+    library = small_borzoi(bins_to_return=10).train()
+    for module in (*ours.modules(), *library.modules()):
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    one_hot = torch.nn.functional.one_hot(codes.long(), 5)[..., :4].float().transpose(1, 2)
+    expected = library.final_joined_convs(library.get_embs_after_crop(one_hot)).transpose(1, 2)
+    torch.testing.assert_close(ours(codes), expected)
+    statistics = {name: buffer for name, buffer in library.named_buffers() if "running" in name}
+    assert len(statistics) >= 20
+    made = dict(ours.model.named_buffers())
+    for name, buffer in statistics.items():
+        torch.testing.assert_close(made[name], buffer, msg=name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -51,9 +50,9 @@ class Borzoi(Backbone):
     In training, and unless frozen:
 
     - its 11 BatchNorm layers take the mean and variance of the batch, over all positions of all of its
-      windows, and move their running statistics towards them by a tenth a step. With ``batch: people``
-      a haplotype counts as often as people of the batch carry it, with ``batch: haplotypes`` once; and
-      each process of several has statistics of its own;
+      windows (the last one over the 10 bins that are left), and move their running statistics towards
+      them by a tenth a step. With ``batch: people`` a haplotype counts as often as people of the batch
+      carry it, with ``batch: haplotypes`` once; and each process of several has statistics of its own;
     - dropout (attention 0.05 and 0.2, its positions 0.01, feed-forward 0.2, last layer 0.1) draws a
       mask a window: with ``batch: haplotypes`` all carriers of a haplotype share one.
 
@@ -85,8 +84,14 @@ class Borzoi(Backbone):
     def __init__(self, architecture: Mapping[str, Any], window: int) -> None:
         super().__init__()
         self.tokens(window)
-        if architecture.get("flashed", False):
-            _require_flash_attention()
+        if architecture.get("flashed", False) is not False:
+            raise UsageError(
+                "Flashzoi weights are not supported",
+                where="backbone.weights",
+                got=f"flashed: {architecture['flashed']} in config.json",
+                wanted="Borzoi: its flash attention runs on some GPUs only, in half precision",
+                do="johahi/borzoi-replicate-0 to 3 are the same model without it",
+            )
         from borzoi_pytorch.config_borzoi import BorzoiConfig
         from borzoi_pytorch.pytorch_borzoi_model import Borzoi as Library
 
@@ -134,7 +139,9 @@ class Borzoi(Backbone):
         x = x.transpose(1, 2)
         for level, skipped in zip(self._levels(), (at_64, at_32), strict=True):
             x = self._run(level, x, skipped, forward=_climb(level))
-        return centre(self._run(model.final_joined_convs, x).transpose(1, 2), BINS)
+        # cropped first, as the library does it for few bins: the BatchNorm of what follows sees these alone
+        x = centre(x.transpose(1, 2), BINS).transpose(1, 2)
+        return self._run(model.final_joined_convs, x).transpose(1, 2)
 
     def stages(self) -> Sequence[nn.Module]:
         """Return 18 of the official model: first convolution, 6 of the tower, 8 attention, 3 upwards."""
@@ -194,22 +201,6 @@ def _climb(level: nn.ModuleList) -> Callable[[Tensor, Tensor], Tensor]:
         return output
 
     return forward
-
-
-def _require_flash_attention() -> None:
-    """Raise `UsageError` unless flash attention can run here."""
-    missing = []
-    if importlib.util.find_spec("flash_attn") is None:
-        missing.append("the Python package flash-attn")
-    if not torch.cuda.is_available():
-        missing.append("an NVIDIA GPU")
-    if missing:
-        raise UsageError(
-            "Flashzoi weights need an NVIDIA GPU and the package flash-attn",
-            where="backbone.weights",
-            got=f"this machine lacks {' and '.join(missing)}",
-            do=f"use the weights of {OFFICIAL}, which run everywhere",
-        )
 
 
 def build(window: int, config: BackboneConfig, spec: Mapping[str, Any] | None = None) -> Borzoi:
