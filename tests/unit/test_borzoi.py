@@ -293,3 +293,22 @@ def test_the_official_size() -> None:
     assert sum(parameter.numel() for parameter in model.parameters()) == 171_271_968
     assert len(model.stages()) == 18
     assert set(ARCHITECTURE) - {"flashed"} <= set(vars(model.model.config))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("dim", "x"), ("dim", -4), ("depth", "2"), ("dropout_rate", 5), ("dim", 10**30)]
+)
+def test_a_configuration_that_makes_no_model_is_one_message(
+    folder: Path, tmp_path: Path, key: str, value: object
+) -> None:
+    config = json.loads((folder / "config.json").read_text()) | {key: value}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "model.safetensors").symlink_to(folder / "model.safetensors")
+    with pytest.raises(DataError, match=r"describes no model|not those of this architecture") as error:
+        build(512, BackboneConfig(name="borzoi", weights=str(tmp_path)))
+    assert str(tmp_path) in str(error.value)
+
+
+def test_a_window_is_refused_before_weights_are_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="takes no window of 1000 bp"):
+        build(1000, BackboneConfig(name="borzoi", weights=str(tmp_path / "nothing")))

@@ -342,3 +342,24 @@ def test_a_snapshot_by_branch_and_by_commit(own_cache: Path) -> None:
 def test_whether_it_is_offline(value: str, offline: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", value)
     assert is_offline() == offline
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        torch.ones(2, 3, dtype=torch.int8),
+        torch.full((2, 3), float("nan")),
+        torch.full((2, 3), float("inf")),
+        torch.ones(2, 3, dtype=torch.complex64),
+        torch.ones(2, 3, device="meta"),
+        torch.ones(2, 3).to_sparse(),
+    ],
+    ids=["int8", "nan", "inf", "complex", "meta", "sparse"],
+)
+def test_tensors_that_are_no_weights_are_refused(strange: torch.Tensor) -> None:
+    module = torch.nn.Linear(3, 2)
+    before = module.weight.clone()
+    with pytest.raises(DataError, match="not those of this architecture") as error:
+        load_into(module, {"weight": strange, "bias": torch.zeros(2)})
+    assert "of another type or without a number: weight" in str(error.value)
+    assert torch.equal(module.weight, before)

@@ -13,7 +13,7 @@ from glm2x.backbones.centre import centre
 from glm2x.backbones.one_hot_input import one_hot
 from glm2x.backbones.recompute import recomputed
 from glm2x.backbones.unfilled import unfilled
-from glm2x.backbones.weights import load_into, read_config, read_state, resolve
+from glm2x.backbones.weights import described_in, load_into, read_config, read_state, resolve
 from glm2x.config import BackboneConfig
 from glm2x.errors import DataError, UsageError
 
@@ -83,7 +83,7 @@ class Borzoi(Backbone):
 
     def __init__(self, architecture: Mapping[str, Any], window: int) -> None:
         super().__init__()
-        self.tokens(window)
+        require_window(window)
         if architecture.get("flashed", False) is not False:
             raise UsageError(
                 "Flashzoi weights are not supported",
@@ -108,19 +108,7 @@ class Borzoi(Backbone):
             The bins of 32 bp of `window` bp are no multiple of 4 (the U-net halves them twice), or
             fewer than 10.
         """
-        bins = window // BIN
-        if bins % DEEPEST or bins < BINS:
-            step = BIN * DEEPEST
-            least = -(-BINS // DEEPEST) * step
-            below, above = window // step * step, (window // step + 1) * step
-            usable = [length for length in (below, above) if length >= least] or [least]
-            raise UsageError(
-                f"Borzoi takes no window of {window} bp",
-                where="window",
-                got=f"{bins} bins of {BIN} bp",
-                wanted=f"a multiple of {DEEPEST} bins, and {BINS} at least",
-                do=f"window: {' or '.join(map(str, usable))}",
-            )
+        require_window(window)
         return BINS
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -217,6 +205,7 @@ def build(window: int, config: BackboneConfig, spec: Mapping[str, Any] | None = 
         backbone = unfilled(lambda: Borzoi(spec["architecture"], window))
         backbone.spec = dict(spec)
         return backbone
+    require_window(window)  # before a gigabyte is downloaded
     weights = resolve(OFFICIAL, config)
     values = read_config(weights.folder)
     kind = values.get("model_type", "borzoi")
@@ -228,7 +217,25 @@ def build(window: int, config: BackboneConfig, spec: Mapping[str, Any] | None = 
             wanted="model_type borzoi",
         )
     architecture = {key: values[key] for key in ARCHITECTURE if key in values}
-    backbone = unfilled(lambda: Borzoi(architecture, window))
+    with described_in(weights.folder):
+        backbone = unfilled(lambda: Borzoi(architecture, window))
     load_into(backbone.model, read_state(weights.folder), ignore=HEADS, where=str(weights.folder))
     backbone.spec = {**backbone.spec, "weights": weights.source, "revision": weights.revision}
     return backbone
+
+
+def require_window(window: int) -> None:
+    """Refuse a window whose bins are no multiple of 4, or fewer than 10 (`UsageError`)."""
+    bins = window // BIN
+    if bins % DEEPEST or bins < BINS:
+        step = BIN * DEEPEST
+        least = -(-BINS // DEEPEST) * step
+        below, above = window // step * step, (window // step + 1) * step
+        usable = [length for length in (below, above) if length >= least] or [least]
+        raise UsageError(
+            f"Borzoi takes no window of {window} bp",
+            where="window",
+            got=f"{bins} bins of {BIN} bp",
+            wanted=f"a multiple of {DEEPEST} bins, and {BINS} at least",
+            do=f"window: {' or '.join(map(str, usable))}",
+        )

@@ -13,7 +13,7 @@ from glm2x.backbones.base import Backbone
 from glm2x.backbones.centre import centre
 from glm2x.backbones.one_hot_input import one_hot
 from glm2x.backbones.recompute import recomputed
-from glm2x.backbones.weights import FILES, load_into, read_config, read_state, resolve
+from glm2x.backbones.weights import FILES, described_in, load_into, read_config, read_state, resolve
 from glm2x.config import BackboneConfig
 from glm2x.errors import DataError, UsageError
 
@@ -153,7 +153,9 @@ def build(window: int, config: BackboneConfig, spec: Mapping[str, Any] | None = 
         return backbone
     require_window(window)  # before a gigabyte is downloaded
     weights = resolve(OFFICIAL, config, files=FILES)
-    backbone = Enformer(read_architecture(weights.folder), window)
+    architecture = read_architecture(weights.folder)
+    with described_in(weights.folder):
+        backbone = Enformer(architecture, window)
     load_into(backbone, read_state(weights.folder), ignore=IGNORED, where=str(weights.folder))
     backbone.spec = {**backbone.spec, "weights": weights.source, "revision": weights.revision}
     return backbone

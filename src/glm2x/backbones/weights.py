@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,8 @@ def load_into(
     Raises
     ------
     DataError
-        Names are missing, left over, or have another shape; the module is as it was.
+        Names are missing, left over, or have another shape or type, or a value is no finite number; the
+        module is as it was.
     """
     kept = {name: tensor for name, tensor in state.items() if not name.startswith(tuple(ignore))}
     own = module.state_dict()
@@ -146,7 +148,13 @@ def load_into(
         for name, tensor in kept.items()
         if name in own and tensor.shape != own[name].shape
     ]
-    problems = {"lacking": missing, "left over": unexpected, "in another shape": misshapen}
+    strange = [name for name, tensor in kept.items() if name in own and not _is_like(tensor, own[name])]
+    problems = {
+        "lacking": missing,
+        "left over": unexpected,
+        "in another shape": misshapen,
+        "of another type or without a number": strange,
+    }
     if any(problems.values()):
         raise DataError(
             "the weights are not those of this architecture",
@@ -157,6 +165,36 @@ def load_into(
             wanted=f"{len(own)} tensors, as config.json describes the model",
         )
     module.load_state_dict(kept)
+
+
+@contextmanager
+def described_in(where: Path) -> Iterator[None]:
+    """Turn what building a model of a config.json's values stumbles over into one message.
+
+    Raises
+    ------
+    DataError
+        The values make no model.
+    """
+    try:
+        yield
+    except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError, AssertionError) as error:
+        raise DataError(
+            "the weights' config.json describes no model",
+            where=str(where / "config.json"),
+            got=(str(error).splitlines() or [type(error).__name__])[0][:200],
+            wanted="the configuration that came with the weights",
+            do="fetch the weights again",
+        ) from error
+
+
+def _is_like(tensor: Tensor, own: Tensor) -> bool:
+    """Whether a stored tensor may take the place of one of the module's own."""
+    if tensor.is_meta or tensor.layout is not torch.strided or tensor.is_complex():
+        return False
+    if tensor.is_floating_point() != own.is_floating_point():
+        return False
+    return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
 
 
 def _some(names: Sequence[str], most: int = 3) -> str:
