@@ -21,8 +21,8 @@ from glm2x.genome.consensus import plan as planning
 from glm2x.genome.consensus import run as writing
 from glm2x.genome.consensus.records import ContigRecords
 from glm2x.genome.consensus.text import ContigText, text_size
+from glm2x.genome.counts import Counts
 from glm2x.genome.reference.indexed import Reference
-from glm2x.genome.vcf.file import VariantCounts
 
 REFERENCE = {"1": "AACCggttNACGT", "2": "ACGT" * 20, "3": "TTTT"}
 FORMAT = (
@@ -191,7 +191,7 @@ def test_genotypes_that_cannot_be_read_are_refused() -> None:
         individuals=["ann"],
         everybody=True,
         out=None,  # type: ignore[arg-type]
-        counts=VariantCounts(),
+        counts=Counts(),
         path="x.vcf",
     )
     with pytest.raises(DataError, match="genotypes of a record cannot be read") as error:

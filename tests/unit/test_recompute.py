@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from glm2x.backbones.recompute import recomputed
+from glm2x.backbones.recompute import computed
 
 
 class OwnAverage(nn.Module):
@@ -54,7 +54,7 @@ def test_a_step_is_that_without_checkpointing(training: bool) -> None:
     plain = part().train(training)
     saving = copy.deepcopy(plain)
     expected = step(plain, plain)
-    found = step(saving, lambda x: recomputed(saving, saving, x))
+    found = step(saving, lambda x: computed(saving, saving, x, checkpointing=True))
     assert len(expected) == 2 + 8 + 7
     assert torch.equal(plain[1].num_batches_tracked, torch.tensor(2 if training else 0))
     assert (plain[3].average.abs().max() > 0) == training
@@ -69,7 +69,7 @@ def test_a_frozen_norm_in_a_part_that_is_trained_stays_in_use() -> None:
     saving = copy.deepcopy(plain)
     expected = step(plain, plain)
     assert torch.equal(plain[1].running_mean, torch.full((8,), 3.0))
-    found = step(saving, lambda x: recomputed(saving, saving, x))
+    found = step(saving, lambda x: computed(saving, saving, x, checkpointing=True))
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
@@ -91,7 +91,7 @@ def test_it_keeps_the_inputs_alone() -> None:
         return sum(sizes.values())
 
     assert kept(module) > 1_000
-    assert kept(lambda x: recomputed(module, module, x)) <= given.numel()
+    assert kept(lambda x: computed(module, module, x, checkpointing=True)) <= given.numel()
 
 
 def test_several_inputs_one_of_them_none() -> None:
@@ -103,7 +103,7 @@ def test_several_inputs_one_of_them_none() -> None:
 
     x = torch.randn(3, 2)
     for bias in (None, torch.ones(2, requires_grad=True)):
-        first, second = recomputed(function, layer, x, bias)
+        first, second = computed(function, layer, x, bias, checkpointing=True)
         (first.sum() + second.sum()).backward()
         assert torch.equal(second, first if bias is None else first + 1)
     assert bias is not None

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from glm2x.errors import DataError
+from glm2x.genome.counts import Counts
 from glm2x.genome.genes import Gene
 from glm2x.genome.haplotypes.variants import PhasedVariants
 from glm2x.genome.haplotypes.window import HaplotypeWindow
 from glm2x.genome.sequence import decode, encode
-from glm2x.genome.vcf.file import VariantCounts, contigs_of
+from glm2x.genome.vcf.file import contigs_of
 from glm2x.genome.vcf.read import read_variants
 
 CONTIG = "AACCGGTTNACGT"
@@ -25,7 +26,7 @@ HEADER = (
 
 def read(
     folder: Path, *records: str, people: tuple[str, ...] = ("ann", "bob"), **options: str
-) -> tuple[PhasedVariants | None, VariantCounts]:
+) -> tuple[PhasedVariants | None, Counts]:
     """Read records written as ``POS REF ALT GT GT``."""
     lines = []
     for record in records:
@@ -38,7 +39,7 @@ def read(
 
 def read_file(
     path: Path, people: tuple[str, ...] = ("ann",), contig: str = CONTIG, **options: str
-) -> tuple[PhasedVariants | None, VariantCounts]:
+) -> tuple[PhasedVariants | None, Counts]:
     """Read contig 1 of a variant file."""
     contigs = {"1": encode(contig)}
     found, counts = read_variants([path], path.parent, individuals=people, contigs=contigs, **options)  # type: ignore[arg-type]

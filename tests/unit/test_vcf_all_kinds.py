@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from glm2x.genome.counts import Counts
 from glm2x.genome.genes import Gene
 from glm2x.genome.haplotypes.variants import PhasedVariants, trim_shared
 from glm2x.genome.haplotypes.window import HaplotypeWindow
 from glm2x.genome.sequence import decode, encode
 from glm2x.genome.vcf.alleles import record_alleles
-from glm2x.genome.vcf.file import VariantCounts
 from glm2x.genome.vcf.read import read_variants
 
 CONTIG = "AACCGGTTNACGT"
@@ -23,7 +23,7 @@ HEADER = (
 )
 
 
-def read(folder: Path, *records: str) -> tuple[PhasedVariants, VariantCounts]:
+def read(folder: Path, *records: str) -> tuple[PhasedVariants, Counts]:
     """Read records of one person, written as ``POS REF ALT GT``."""
     path = folder / "x.vcf"
     lines = []

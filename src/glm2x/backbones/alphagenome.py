@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from glm2x.backbones.base import Backbone
 from glm2x.backbones.centre import centre
 from glm2x.backbones.one_hot_input import one_hot
-from glm2x.backbones.recompute import recomputed
+from glm2x.backbones.recompute import computed
 from glm2x.backbones.unfilled import unfilled
 from glm2x.backbones.weights import described_in, load_into, read_config, read_state, resolve
 from glm2x.config import BackboneConfig
@@ -170,8 +170,7 @@ class AlphaGenome(Backbone):
             with dtype_policy_context(policy, device):
                 return call(*arguments)
 
-        recompute = self.activation_checkpointing and torch.is_grad_enabled()
-        return recomputed(compute, part, *inputs) if recompute else compute(*inputs)
+        return computed(compute, part, *inputs, checkpointing=self.activation_checkpointing)
 
 
 def _library() -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from glm2x.backbones.base import Backbone
 from glm2x.backbones.centre import centre
 from glm2x.backbones.one_hot_input import one_hot
-from glm2x.backbones.recompute import recomputed
+from glm2x.backbones.recompute import computed
 from glm2x.backbones.unfilled import unfilled
 from glm2x.backbones.weights import described_in, load_into, read_config, read_state, resolve
 from glm2x.config import BackboneConfig
@@ -158,9 +159,7 @@ class Borzoi(Backbone):
 
     def _run(self, part: nn.Module, *inputs: Tensor, forward: Callable[..., Tensor] | None = None) -> Tensor:
         """Return what a stage, or `forward` with its modules, makes of the inputs."""
-        call = forward or part
-        recompute = self.activation_checkpointing and torch.is_grad_enabled()
-        output: Tensor = recomputed(call, part, *inputs) if recompute else call(*inputs)
+        output: Tensor = computed(forward or part, part, *inputs, checkpointing=self.activation_checkpointing)
         return output
 
     def _forget_positions(self, window: int) -> None:
@@ -207,21 +206,26 @@ def build(window: int, config: BackboneConfig, spec: Mapping[str, Any] | None = 
         return backbone
     require_window(window)  # before a gigabyte is downloaded
     weights = resolve(OFFICIAL, config)
-    values = read_config(weights.folder)
-    kind = values.get("model_type", "borzoi")
-    if kind != "borzoi":
-        raise DataError(
-            "these weights are not Borzoi's",
-            where=str(weights.folder / "config.json"),
-            got=f"model_type {kind}",
-            wanted="model_type borzoi",
-        )
-    architecture = {key: values[key] for key in ARCHITECTURE if key in values}
+    architecture = read_architecture(weights.folder)
     with described_in(weights.folder):
         backbone = unfilled(lambda: Borzoi(architecture, window))
     load_into(backbone.model, read_state(weights.folder), ignore=HEADS, where=str(weights.folder))
     backbone.spec = {**backbone.spec, "weights": weights.source, "revision": weights.revision}
     return backbone
+
+
+def read_architecture(folder: Path) -> dict[str, Any]:
+    """Return what a weights folder's ``config.json`` says of the trunk (`DataError`: not Borzoi's)."""
+    values = read_config(folder)
+    kind = values.get("model_type", "borzoi")
+    if kind != "borzoi":
+        raise DataError(
+            "these weights are not Borzoi's",
+            where=str(folder / "config.json"),
+            got=f"model_type {kind}",
+            wanted="model_type borzoi",
+        )
+    return {key: values[key] for key in ARCHITECTURE if key in values}
 
 
 def require_window(window: int) -> None:

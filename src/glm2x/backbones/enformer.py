@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from glm2x.backbones.base import Backbone
 from glm2x.backbones.centre import centre
 from glm2x.backbones.one_hot_input import one_hot
-from glm2x.backbones.recompute import recomputed
+from glm2x.backbones.recompute import computed
 from glm2x.backbones.weights import FILES, described_in, load_into, read_config, read_state, resolve
 from glm2x.config import BackboneConfig
 from glm2x.errors import DataError, UsageError
@@ -116,8 +115,7 @@ class Enformer(Backbone):
 
     def _run(self, part: nn.Module, x: Tensor) -> Tensor:
         """Return what a part makes of its input, keeping its activations or not."""
-        keep = not (self.activation_checkpointing and torch.is_grad_enabled())
-        out: Tensor = part(x) if keep else recomputed(part, part, x)
+        out: Tensor = computed(part, part, x, checkpointing=self.activation_checkpointing)
         return out
 
     def _choose_positions(self, bins: int) -> None:

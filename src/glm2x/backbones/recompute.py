@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 
-def recomputed(function: Callable[..., Any], part: nn.Module, *inputs: Any) -> Any:
-    """Return ``function(*inputs)``, with nothing kept for the backward pass but the inputs.
+def computed(function: Callable[..., Any], part: nn.Module, *inputs: Any, checkpointing: bool) -> Any:
+    """Return ``function(*inputs)``; with `checkpointing` the backward pass is left nothing but the inputs.
 
     The second computation has the dropout of the first, and running statistics (BatchNorm's) stay as the
     first left them: they are updated once a step, as without checkpointing.
@@ -24,7 +25,11 @@ def recomputed(function: Callable[..., Any], part: nn.Module, *inputs: Any) -> A
         The module with all that `function` may update.
     inputs
         Tensors, or None.
+    checkpointing
+        Whether activations are computed again and not kept, where a gradient is asked for.
     """
+    if not (checkpointing and torch.is_grad_enabled()):
+        return function(*inputs)
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         return nullcontext(), _buffers_kept(part)

@@ -19,7 +19,7 @@ from torch.nn import functional
 from glm2x.backbones import borzoi, enformer
 from glm2x.backbones.one_hot_input import one_hot
 from glm2x.backbones.squashed import Unsquash, read_tracks
-from glm2x.backbones.weights import Weights, load_into, read_config, read_state, resolve
+from glm2x.backbones.weights import Weights, load_into, read_state, resolve
 from glm2x.config import BackboneConfig
 from glm2x.errors import DataError, UsageError
 
@@ -148,18 +148,9 @@ class BorzoiZeroShot(ZeroShot):
     default = Readout(tracks=(870,), bins=13)
 
     def __init__(self, window: int, readout: Readout, folder: Path) -> None:
-        config, state = read_config(folder), read_state(folder)
-        kind = config.get("model_type", "borzoi")
-        if kind != "borzoi":
-            raise DataError(
-                "these weights are not Borzoi's",
-                where=str(folder / "config.json"),
-                got=f"model_type {kind}",
-                wanted="model_type borzoi",
-            )
+        architecture, state = borzoi.read_architecture(folder), read_state(folder)
         weight, bias = head_rows(state, "human_head.weight", "human_head.bias", readout.tracks, folder)
         super().__init__(window, readout, weight[:, :, 0], bias)
-        architecture = {key: config[key] for key in borzoi.ARCHITECTURE if key in config}
         self.model = borzoi.Borzoi(architecture, window).model
         self.model.crop.target_length = -1
         load_into(self.model, state, ignore=borzoi.HEADS, where=str(folder))

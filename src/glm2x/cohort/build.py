@@ -32,12 +32,12 @@ from glm2x.cohort.sources import (
 from glm2x.cohort.tables import known_of, read_covariates, read_individuals
 from glm2x.errors import DataError, UsageError
 from glm2x.files import refuse_existing, write_aside, write_json
+from glm2x.genome.counts import Counts
 from glm2x.genome.genes import Gene, contig_key
 from glm2x.genome.haplotypes.storage import VariantsWriter
 from glm2x.genome.haplotypes.variants import PhasedVariants
 from glm2x.genome.vcf.alleles import VariantKind
 from glm2x.genome.vcf.columns import Unphased
-from glm2x.genome.vcf.file import VariantCounts
 from glm2x.genome.vcf.read import read_variants
 
 
@@ -199,7 +199,7 @@ def _plain_contigs(
     variants: dict[str, PhasedVariants],
     without_variants: Sequence[str],
     files: VariantFiles,
-    counts: VariantCounts,
+    counts: Counts,
 ) -> dict[str, PhasedVariants]:
     """Return contigs that have genes and no variants: wanted so, or an error."""
     bare = sorted({g.contig for g in genes} - {c for c, v in variants.items() if len(v.position)})
@@ -236,7 +236,7 @@ def _counts(
     expression: ExpressionTable,
     people: pl.DataFrame,
     variants: dict[str, PhasedVariants],
-    counts: VariantCounts,
+    counts: Counts,
 ) -> dict[str, Any]:
     individuals = set(people["individual"])
     kinds = {"snp": 0, "mnp": 0, "indel": 0}

@@ -89,17 +89,19 @@ class HaplotypeDictionary:
         self.cohort = cohort
         self.window = window
         self._kept: OrderedDict[str, GeneHaplotypes] = OrderedDict()
+        self._bytes = 0
         self._lock = Lock()
 
     def gene(self, gene: str) -> GeneHaplotypes:
         """Return the unique haplotypes of a gene (`DataError` for an unknown one)."""
         with self._lock:
-            found = self._kept.pop(gene, None) or GeneHaplotypes(self.window_of(gene))
-            self._kept[gene] = found
-            total = sum(kept.nbytes for kept in self._kept.values())
-            while total > KEPT_BYTES and len(self._kept) > 1:
-                total -= self._kept.popitem(last=False)[1].nbytes
-        return found
+            if gene not in self._kept:
+                self._kept[gene] = GeneHaplotypes(self.window_of(gene))
+                self._bytes += self._kept[gene].nbytes
+            self._kept.move_to_end(gene)
+            while self._bytes > KEPT_BYTES and len(self._kept) > 1:
+                self._bytes -= self._kept.popitem(last=False)[1].nbytes
+            return self._kept[gene]
 
     def window_of(self, gene: str) -> HaplotypeWindow:
         """Return the means to build single haplotypes of a gene."""

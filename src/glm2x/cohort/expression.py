@@ -16,6 +16,7 @@ from glm2x.cohort.partition import is_partition, read_partition
 from glm2x.cohort.tables import MISSING, names_of, numbers_of, positions_of
 from glm2x.errors import DataError, UsageError
 from glm2x.genome.annotation import CONTIG_NAMES, Annotation, read_annotation
+from glm2x.genome.counts import Counts
 from glm2x.genome.genes import Gene, GeneSide, Strand, contig_key
 from glm2x.text import Delimited, column_named, open_delimited, refuse_repeats
 
@@ -110,16 +111,8 @@ def read_expression(
     return _read_matrix(table, annotation, genotyped)
 
 
-@dataclass(frozen=True)
-class _Notes:
-    """What was left out or disagrees: how many, and the first."""
-
-    counts: dict[str, int] = field(default_factory=dict)
-    first: dict[str, str] = field(default_factory=dict)
-
-    def add(self, what: str, example: str) -> None:
-        self.counts[what] = self.counts.get(what, 0) + 1
-        self.first.setdefault(what, example)
+class _Notes(Counts):
+    """What was left out or disagrees."""
 
     def compare(self, what: str, gene: str, here: object, there: object) -> None:
         if here != there:

@@ -92,15 +92,12 @@ class VariantFiles:
         Who is in all of them, in the order of the first.
     partial
         Who is in some of them only, sorted.
-    unneeded
-        Files whose headers name none of the contigs.
     """
 
     files: tuple[Path, ...]
     contigs: dict[str, str]
     individuals: tuple[str, ...]
     partial: tuple[str, ...]
-    unneeded: tuple[Path, ...]
 
 
 def find_variant_files(
@@ -122,14 +119,7 @@ def find_variant_files(
     UsageError
         A contig is wanted without variants that has no gene.
     """
-    keys = {contig_key(name) for name in named}
-    foreign = [name for name in without_variants if contig_key(name) not in keys]
-    if foreign:
-        raise UsageError(
-            f"no gene is on contig {foreign[0]}",
-            got=f"--without-variants {','.join(without_variants)}",
-            wanted=f"among {', '.join(named[:8])}",
-        )
+    _require_genes(without_variants, named, "--without-variants")
     given = expand_variants(sources.given_variants, named)
     there = {path: contigs_of(path) for path in given}
     files = [path for path in given if match_contigs(named, there[path])]
@@ -148,7 +138,6 @@ def find_variant_files(
         contigs,
         tuple(name for name in people[0] if name in in_all),
         tuple(sorted(set().union(*people) - in_all)),
-        tuple(path for path in given if files and path not in files),
     )
 
 
@@ -204,13 +193,18 @@ def chosen_contigs(named: Iterable[str], contigs: Sequence[str] | None) -> Itera
     if contigs is None:
         yield from named
         return
+    _require_genes(contigs, named, "--contigs")
+    wanted = {contig_key(name) for name in contigs}
+    yield from (name for name in named if contig_key(name) in wanted)
+
+
+def _require_genes(contigs: Sequence[str], named: Sequence[str], option: str) -> None:
+    """Raise `UsageError` for a contig of an option that is not among those that have genes."""
     keys = {contig_key(name) for name in named}
     unknown = [name for name in contigs if contig_key(name) not in keys]
     if unknown:
         raise UsageError(
             f"no gene is on contig {unknown[0]}",
-            got=f"--contigs {','.join(contigs)}",
+            got=f"{option} {','.join(contigs)}",
             wanted=f"among {', '.join(sorted(named)[:8])}",
         )
-    wanted = {contig_key(name) for name in contigs}
-    yield from (name for name in named if contig_key(name) in wanted)

@@ -6,7 +6,7 @@ from glm2x.errors import UsageError
 
 
 def comma_separated(text: str | None, option: str) -> tuple[str, ...]:
-    """Return the names of an option such as ``--contigs 1,2,22``; none where it was not given.
+    """Return the contigs of an option such as ``--contigs 1,2,22``; none where it was not given.
 
     Raises
     ------
@@ -17,5 +17,5 @@ def comma_separated(text: str | None, option: str) -> tuple[str, ...]:
         return ()
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     if not names:
-        raise UsageError(f"{option} names nothing", got=repr(text), wanted="such as 1,2,22")
+        raise UsageError(f"{option} names no contig", got=repr(text), wanted="such as 1,2,22")
     return names

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from glm2x.commands.arguments import comma_separated
 from glm2x.console import say
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def split(
             got=f"--train-count {train_count}",
             do="leave them out, or add a number to --train-count",
         )
-    contigs = _contigs(unseen_contigs)
+    contigs = comma_separated(unseen_contigs, "--unseen-contigs")
     opened = Cohort.open(cohort)
     if preset is not None:
         who = presets.preset_people(
@@ -221,16 +222,6 @@ def _refuse_misplaced(options: dict[str, tuple[object, bool, str]]) -> None:
     for name, (value, allowed, company) in options.items():
         if value is not None and not allowed:
             raise UsageError(f"{name} goes with {company}")
-
-
-def _contigs(text: str | None) -> tuple[str, ...]:
-    """Read ``8,9``; of an empty list nothing can be held out."""
-    from glm2x.errors import UsageError
-
-    names = tuple(name.strip() for name in (text or "").split(",") if name.strip())
-    if text is not None and not names:
-        raise UsageError("--unseen-contigs names no contig", got=repr(text), wanted="such as 8,9")
-    return names
 
 
 def _say_what(made: Split, files: dict[Path, Split]) -> None:

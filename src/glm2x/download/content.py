@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pysam
 
+from glm2x.bgzf import ends_as_bgzip as ends_as_bgzip  # also for `fetch`
 from glm2x.download.problems import UselessError, damaged, no_room
 from glm2x.download.transfer import Progress
 from glm2x.errors import DataError
@@ -24,8 +25,6 @@ _CHUNK = 1 << 20  # compressed bytes read at once
 _INDEXES = (".fai", ".gzi")
 _NO_ROOM = 1_000_000  # bytes that are as good as none; pysam hides the system's own code
 _MOST = 1 << 23  # inflated bytes held at once: runs of N inflate a thousandfold
-# the empty block that ends a bgzipped file (SAM specification, 4.1.2)
-_BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
 
 def is_gzip(path: Path) -> bool:
@@ -39,14 +38,6 @@ def is_bgzip(path: Path) -> bool:
     with path.open("rb") as handle:
         head = handle.read(18)
     return head[:2] == _GZIP and head[12:14] == b"BC"
-
-
-def ends_as_bgzip(path: Path) -> bool:
-    """Whether a bgzipped file has its last block: one that was cut has not."""
-    with path.open("rb") as handle:
-        length = handle.seek(0, 2)
-        handle.seek(max(0, length - len(_BGZF_END)))
-        return handle.read() == _BGZF_END
 
 
 def inflate(

@@ -106,8 +106,6 @@ def build_model(config: TrainConfig, spec: Mapping[str, Any] | None = None) -> E
     """
     name = config.backbone.name
     backbone = build(name, config.window, config.backbone, spec)
-    if spec is not None:
-        backbone.spec = dict(spec)
     backbone.freeze(config.freeze)
     if config.training.activation_checkpointing:
         if not hasattr(backbone, "activation_checkpointing"):

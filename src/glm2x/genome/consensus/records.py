@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from glm2x.errors import DataError
 from glm2x.genome.consensus.text import ContigText
-from glm2x.genome.vcf.file import VariantCounts, site
+from glm2x.genome.counts import Counts
+from glm2x.genome.vcf.file import site
 
 IUPAC = ".ACMGRSVTWYHKDBN"  # by bits: A 1, C 2, G 4, T 8
 _BITS = {letter: bits for bits, letter in enumerate(IUPAC) if bits}
@@ -157,7 +158,7 @@ class ContigRecords:
         individuals: Sequence[str],
         everybody: bool,
         out: CarrierWriter,
-        counts: VariantCounts,
+        counts: Counts,
         path: Any,
     ) -> None:
         self._text = text

@@ -26,8 +26,9 @@ from glm2x.genome.consensus.file import append
 from glm2x.genome.consensus.plan import FILES_AT_ONCE, ConsensusPlan, allele_file
 from glm2x.genome.consensus.records import Carriers, CarrierWriter, ContigRecords, NarrowRecordError
 from glm2x.genome.consensus.text import ContigText, text_size
+from glm2x.genome.counts import Counts
 from glm2x.genome.reference.indexed import Reference
-from glm2x.genome.vcf.file import VariantCounts, open_variants, read_records, row_order, unsorted
+from glm2x.genome.vcf.file import open_variants, read_records, row_order, unsorted
 from glm2x.genome.vcf.lines import refuse_uneven_lines
 
 Progress = Callable[[str, int], AbstractContextManager[Any]]
@@ -44,7 +45,7 @@ def _silent(label: str, total: int) -> AbstractContextManager[Any]:
 
 def write_consensus(
     reference: Reference, plan: ConsensusPlan, out: Path, *, progress: Progress = _silent
-) -> VariantCounts:
+) -> Counts:
     """Write the missing files of a plan; an interrupted run leaves whole files only.
 
     Parameters
@@ -68,7 +69,7 @@ def write_consensus(
         A variant file is damaged or unsorted, a carried record's REF differs from the reference, a
         SNP has a carried allele without letters, or the disk is full.
     """
-    counts = VariantCounts()
+    counts = Counts()
     if not plan.missing:
         return counts
     out.mkdir(parents=True, exist_ok=True)
@@ -104,7 +105,7 @@ def _people(plan: ConsensusPlan) -> list[str]:
 
 
 def _read(
-    plan: ConsensusPlan, texts: _Texts, spill: IO[bytes], counts: VariantCounts, progress: Progress
+    plan: ConsensusPlan, texts: _Texts, spill: IO[bytes], counts: Counts, progress: Progress
 ) -> dict[str, Carriers]:
     """Read every variant file once; return who carries what of each contig."""
     by_file: dict[tuple[Path, bool], dict[str, str]] = {}
@@ -115,11 +116,11 @@ def _read(
     with progress("reading variants", len(plan.sources)) as bar:
         for (path, among_others), names in by_file.items():
             refuse_uneven_lines(path)
-            here = VariantCounts()
+            here = Counts()
             try:
                 found = _read_file(path, names, among_others, people, False, texts, spill, here)
             except NarrowRecordError:
-                here = VariantCounts()
+                here = Counts()
                 found = _read_file(path, names, among_others, people, True, texts, spill, here)
             carriers |= found
             for fate, count in here.counts.items():
@@ -136,7 +137,7 @@ def _read_file(
     everybody: bool,
     texts: _Texts,
     spill: IO[bytes],
-    counts: VariantCounts,
+    counts: Counts,
 ) -> dict[str, Carriers]:
     """Read the contigs `names` (by the file's name, the reference's) of one file, in one pass."""
     reader = open_variants(path, None if everybody else individuals)

@@ -11,10 +11,10 @@ from pathlib import Path
 import pysam
 from pysam.utils import SamtoolsError
 
+from glm2x.bgzf import refuse_truncated
 from glm2x.console import say
 from glm2x.errors import DataError
 from glm2x.files import require_file
-from glm2x.genome.bgzf import refuse_truncated
 
 
 class Reference:

@@ -11,9 +11,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from glm2x.bgzf import refuse_truncated
 from glm2x.errors import DataError
 from glm2x.files import require_file
-from glm2x.genome.bgzf import refuse_truncated
 from glm2x.genome.sequence import encode
 
 _CHUNK = 1 << 22  # bytes read at a time

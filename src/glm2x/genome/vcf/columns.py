@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glm2x.errors import DataError
+from glm2x.genome.counts import Counts
 from glm2x.genome.haplotypes.storage import VariantsWriter
 from glm2x.genome.haplotypes.variants import PhasedVariants
 from glm2x.genome.sequence import N, decode, encode
 from glm2x.genome.vcf.alleles import Allele, RecordAlleles, VariantKind, record_alleles
-from glm2x.genome.vcf.file import VariantCounts, site, unsorted
+from glm2x.genome.vcf.file import site, unsorted
 
 Unphased = Literal["mask", "error"]
 
@@ -80,7 +81,7 @@ class ContigColumns:
         individuals: Sequence[str],
         order: NDArray[np.intp] | None,
         out: VariantsWriter,
-        counts: VariantCounts,
+        counts: Counts,
         path: Path,
         kind: VariantKind = "snp",
         unphased: Unphased = "mask",
@@ -154,6 +155,8 @@ class ContigColumns:
             return
         numbers = [allele.number for allele in found.alleles]
         haplotypes, heterozygotes = self._alleles(record, numbers, found.skipped or {})
+        settled = self._taken(record.start, behind=False)
+        behind = self._taken(record.start, behind=True)
         fates = set()
         claims = []
         for allele in found.alleles:
@@ -163,8 +166,8 @@ class ContigColumns:
                 unphased = np.repeat((heterozygotes == allele.number).any(axis=1), 2)
             column = self._open_column(allele)
             wanted = carried | unphased
-            carried = carried & ~self._taken(record.start, behind=allele.anchored)
-            unphased = unphased & ~self._taken(record.start, behind=False) & ~_people_of(column)
+            carried = carried & ~(behind if allele.anchored else settled)
+            unphased = unphased & ~settled & ~_people_of(column)
             carries = carried | unphased
             blocked = int((wanted & ~carries).sum())
             if blocked:

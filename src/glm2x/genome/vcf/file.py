@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +12,13 @@ import numpy as np
 from cyvcf2 import VCF
 from numpy.typing import NDArray
 
+from glm2x.bgzf import refuse_truncated
 from glm2x.errors import DataError
 from glm2x.files import require_file
-from glm2x.genome.bgzf import refuse_truncated
 from glm2x.genome.genes import contig_forms
 from glm2x.genome.vcf.htslib import complaint, standard_error_aside
 
 CHROM_PLACEHOLDER = "{chrom}"  # in the name of a variant file, where a contig's name stands
-
-
-@dataclass
-class VariantCounts:
-    """How many records or genotypes met each fate, and the first of each."""
-
-    counts: dict[str, int] = field(default_factory=dict)
-    first: dict[str, str] = field(default_factory=dict)
-
-    def add(self, fate: str, example: str, count: int = 1) -> None:
-        """Count `count` of a fate, and keep the first example."""
-        self.counts[fate] = self.counts.get(fate, 0) + count
-        self.first.setdefault(fate, example)
 
 
 def individuals_of(path: Path | str) -> tuple[str, ...]:

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glm2x.errors import DataError
+from glm2x.genome.counts import Counts
 from glm2x.genome.genes import contig_key
 from glm2x.genome.haplotypes.storage import VariantsWriter
 from glm2x.genome.haplotypes.variants import PhasedVariants
 from glm2x.genome.vcf.alleles import VariantKind
 from glm2x.genome.vcf.columns import ContigColumns, Unphased
 from glm2x.genome.vcf.file import (
-    VariantCounts,
     names_as_text,
     open_variants,
     read_records,
@@ -38,7 +38,7 @@ def read_variants(
     contigs: Mapping[str, NDArray[np.uint8] | None],
     kind: VariantKind = "snp",
     unphased: Unphased = "mask",
-) -> tuple[dict[str, PhasedVariants], VariantCounts]:
+) -> tuple[dict[str, PhasedVariants], Counts]:
     """Read the phased variants of some individuals, and write them to a folder as they come.
 
     Memory holds a record and the table of one contig's alleles, whatever the number of people.
@@ -70,7 +70,7 @@ def read_variants(
         an individual is not in it; a genotype has more than two alleles; a contig comes twice.
     """
     wanted = {contig_key(contig): contig for contig in contigs}
-    counts = VariantCounts()
+    counts = Counts()
     found: dict[str, PhasedVariants] = {}
     source: dict[str, Path] = {}
     for path in paths:
