@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pysam
 import pytest
+from hypothesis import settings
 
 from glm2x.cohort.build import build_cohort
 from glm2x.cohort.cohort import Cohort
@@ -16,6 +17,12 @@ from glm2x.cohort.sources import CohortSources
 from glm2x.cohort.split import Split
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, before torch is imported
+
+# The same cases at every run, so that a change is judged by what it changed; HYPOTHESIS_PROFILE=explore
+# looks at new ones.
+settings.register_profile("fixed", derandomize=True, database=None)
+settings.register_profile("explore", print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "src/glm2x/demo/data"

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from glm2x.genome.genes import Gene, Strand
@@ -35,7 +35,11 @@ def genomes(
     return contig, draw(records_of(contig, kinds, unphased=unphased))
 
 
+TWICE = "1\t1\t.\tA\tC\t.\t.\t.\tGT\t{}\t{}\n"  # one change in two records, phased in one of them only
+
+
 @given(genome=genomes("ACGTacgt", ("snp", "snp", "snp", "mnp", "insertion", "deletion"), unphased=True))
+@example(genome=("A" * LENGTH, [TWICE.format("0|1", "0/1"), TWICE.format("0/1", "1|0")]))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_snps_of_whole_contigs(genome: tuple[str, list[str]]) -> None:
     contig, records = genome

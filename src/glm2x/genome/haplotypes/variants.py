@@ -188,12 +188,12 @@ class PhasedVariants:
     def dosage(self, columns: slice) -> NDArray[np.float32]:
         """Return how many of two haplotypes carry each column, float32 ``[individuals, columns]``.
 
-        An unphased heterozygote carries one, whichever it is.
+        An unphased heterozygote carries one, whichever it is; one that a record before has phased, that one.
         """
         carried = self.carried(columns).view(np.uint8)
         dosage = carried[:, 0::2] + carried[:, 1::2]
         where, who = self.unphased(columns)
-        dosage[where] += who[:, 0::2] | who[:, 1::2]
+        dosage[where] = np.maximum(dosage[where], who[:, 0::2] | who[:, 1::2])
         return np.ascontiguousarray(dosage.T, dtype=np.float32)
 
     def reference_differs(self, contig: NDArray[np.uint8], columns: NDArray[np.int64]) -> NDArray[np.bool_]:

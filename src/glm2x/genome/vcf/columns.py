@@ -167,7 +167,7 @@ class ContigColumns:
             column = self._open_column(allele)
             wanted = carried | unphased
             carried = carried & ~(behind if allele.anchored else settled)
-            unphased = unphased & ~settled & ~_people_of(column)
+            unphased = unphased & ~settled
             carries = carried | unphased
             blocked = int((wanted & ~carries).sum())
             if blocked:
@@ -334,13 +334,6 @@ class ContigColumns:
 
     def _example(self, record: Any, who: NDArray[np.bool_]) -> str:
         return f"{self._individuals[int(who.argmax())]} at {site(record)}"
-
-
-def _people_of(column: _Column | None) -> NDArray[np.bool_] | np.bool_:
-    """Return both haplotypes of everybody who carries a column on one of them, bool ``[2 individuals]``."""
-    if column is None:
-        return np.False_
-    return np.repeat(column.carried[0::2] | column.carried[1::2], 2)
 
 
 def _short(letters: str) -> str:
