@@ -29,11 +29,19 @@ class _Strict(BaseModel):
 
 
 class BackboneConfig(_Strict):
-    """What turns a window into tokens or bins. `weights`: null = the official ones; or a folder."""
+    """What turns a window into tokens or bins. `weights`: null = the official ones; or a folder.
+
+    The last three are of genomic language models. `layer` is the one whose output is taken (null: the
+    published one). `model` and `remote_code` are for `huggingface` alone: the model's name on the Hub, and
+    whether code that comes with it may run, which asks for a pinned `revision`.
+    """
 
     name: str
     weights: str | None = None
     revision: str | None = None
+    layer: int | str | None = None
+    model: str | None = None
+    remote_code: bool = False
 
 
 class HeadConfig(_Strict):
@@ -110,6 +118,7 @@ class TrainingConfig(_Strict):
 class TrainConfig(_Strict):
     """One run: what is trained, on what, how, and where it is written.
 
+    `embeddings` is the store that holds what a genomic language model makes of the haplotypes.
     `freeze` leaves the backbone's parameters as they are: of the whole `trunk`, or of all but so many of
     its last stages. The head is always trained.
     """
@@ -117,6 +126,7 @@ class TrainConfig(_Strict):
     cohort: str
     split: str
     backbone: BackboneConfig
+    embeddings: str | None = None
     window: Annotated[int, Field(gt=0, multiple_of=2)] = 64_000
     head: HeadConfig = HeadConfig()
     target: TargetMode = "log"

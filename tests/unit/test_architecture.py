@@ -20,7 +20,10 @@ MAY_IMPORT = {
     "cohort": {"genome"},
     "backbones": set(),
     "heads": set(),
-    "training": {"cohort", "genome", "backbones", "heads"},
+    "embeddings": {"cohort", "genome", "backbones"},
+    "published": {"cohort", "genome", "embeddings"},
+    "simulate": {"cohort", "genome"},
+    "training": {"cohort", "genome", "backbones", "heads", "embeddings"},
     "baselines": {"cohort", "genome"},
     "evaluation": {"cohort", "genome"},
     "report": set(),
@@ -31,6 +34,9 @@ MAY_IMPORT = {
             "genome",
             "cohort",
             "backbones",
+            "embeddings",
+            "published",
+            "simulate",
             "training",
             "baselines",
             "evaluation",
@@ -51,7 +57,7 @@ FOUNDATION_MAY_IMPORT = {
     "console": {"errors"},
     "predictions": {"errors", "files", "config"},
 }
-TORCH_ROOMS = {"backbones", "heads", "training"}
+TORCH_ROOMS = {"backbones", "heads", "embeddings", "training"}
 
 
 def modules() -> list[Path]:

@@ -12,6 +12,7 @@ from glm2x.errors import UsageError
 
 if TYPE_CHECKING:
     from glm2x.backbones.base import Backbone
+    from glm2x.backbones.language import LanguageModel
     from glm2x.config import BackboneConfig
 
 
@@ -28,7 +29,7 @@ class BackboneInfo:
     input, output
         What it takes and gives, with shapes, for people to read.
     width
-        Channels of a token.
+        Channels of a token; 0 where that is the checkpoint's to say.
     tokens_for
         From a window (bp) to its number of tokens.
     head
@@ -42,7 +43,8 @@ class BackboneInfo:
     needs
         Python modules beyond the core that must be importable.
     module
-        The module whose ``build(window, config, spec)`` makes it.
+        The module that makes it: a trainable one's ``build(window, config, spec)``, a frozen one's
+        ``build(config)``.
     parameters
         How many, without output heads that are not used.
     hub
@@ -185,7 +187,31 @@ def build(name: str, window: int, config: BackboneConfig, spec: Mapping[str, Any
     Raises
     ------
     UsageError
-        No such backbone, or the configuration asks of it what it cannot do.
+        No such backbone, one that is read through precomputed embeddings, or the configuration asks of it
+        what it cannot do.
     """
+    assert get(name).kind == "trainable", name
     module = importlib.import_module(get(name).module)
     return cast("Backbone", module.build(window, config, spec))
+
+
+def build_language_model(config: BackboneConfig) -> LanguageModel:
+    """Import a frozen backbone's module and return the model with its weights, in evaluation mode.
+
+    Raises
+    ------
+    UsageError
+        No such backbone, one that is trained and not read through embeddings, or the configuration asks
+        of it what it cannot do.
+    DataError
+        Its weights are not there, damaged or another model's; or this machine lacks what it needs.
+    """
+    info = get(config.name)
+    if info.kind != "frozen":
+        raise UsageError(
+            f"the {info.name} backbone is trained whole, and has no embeddings to be stored",
+            wanted=", ".join(other.name for other in _BACKBONES if other.kind == "frozen"),
+            do="glm2x train trains it",
+        )
+    module = importlib.import_module(info.module)
+    return cast("LanguageModel", module.build(config).eval().requires_grad_(False))

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from glm2x.backbones.hub_cache import cache_folder, is_offline
 from glm2x.config import BackboneConfig
 from glm2x.errors import DataError, UsageError
+from glm2x.files import digest, sha256
 
 MAIN = "main"  # the Hub's branch
 # in the order in which `read_state` prefers them
@@ -88,6 +89,23 @@ def resolve(official: str, config: BackboneConfig, *, files: Sequence[str] = FIL
             do=_how_to_get(official, revision),
         )
     return Weights(folder, official, folder.name)
+
+
+def identity(weights: Weights) -> dict[str, Any]:
+    """Return what tells weights from others, for a spec: the Hub's name and commit, or what a folder holds.
+
+    Two folders with the same weight files are the same: `weights_digest` is the SHA-256 over their names and
+    contents, and their path is no part of it.
+    """
+    if weights.revision is not None:
+        return {"weights": weights.source, "revision": weights.revision, "weights_digest": None}
+    kept = (".safetensors", ".bin", ".pt")
+    files = sorted(p for p in weights.folder.iterdir() if p.suffix in kept or p.name == "config.json")
+    return {
+        "weights": "folder",
+        "revision": None,
+        "weights_digest": digest({path.name: sha256(path) for path in files}),
+    }
 
 
 def read_config(folder: Path) -> dict[str, Any]:
