@@ -55,7 +55,8 @@ from glm2x.cohort.sources import CohortSources
 from glm2x.cohort.target import log_expression
 from glm2x.config import BackboneConfig
 from glm2x.heads.attention_pool import AttentionPool
-from glm2x.training.batches import Batch, Batcher, GeneSource
+from glm2x.training.batches import Batch, Batcher
+from glm2x.training.inputs import Codes, GeneSource
 from glm2x.training.losses import Loss
 from glm2x.training.model import ExpressionModel
 from glm2x.training.samples import Samples
@@ -124,7 +125,7 @@ class Batches:
         self.samples = Samples(cohort.gene_ids, gene, individual, observed, spread, missing=0)
         source = Middles(cohort, window)
         self._batchers = {
-            unique: Batcher(self.samples, source, (0, 1), unique=unique) for unique in (False, True)
+            unique: Batcher(self.samples, Codes(source), (0, 1), unique=unique) for unique in (False, True)
         }
 
     def rows(self, kind: str, number: int) -> NDArray[np.int64]:

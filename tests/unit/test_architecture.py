@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src/glm2x"
 
-FOUNDATION = {"errors", "bgzf", "files", "text", "config", "console", "predictions"}
+FOUNDATION = {"errors", "bgzf", "files", "text", "config", "console", "predictions", "progress"}
 # each room, and the rooms it may know; the foundation may be known by all but has an order of its own
 MAY_IMPORT = {
     "genome": set(),
@@ -55,6 +55,7 @@ FOUNDATION_MAY_IMPORT = {
     "text": {"errors", "files"},
     "config": {"errors", "files"},
     "console": {"errors"},
+    "progress": set(),
     "predictions": {"errors", "files", "config"},
 }
 TORCH_ROOMS = {"backbones", "heads", "embeddings", "training"}

@@ -9,6 +9,7 @@ import torch
 from training_fakes import FakeCohort, FakeSource, make_config, make_split, make_values
 
 from glm2x.training.batches import Batcher, plan
+from glm2x.training.inputs import Codes
 from glm2x.training.samples import Samples, phase_data
 from glm2x.training.seeds import reproducible, stream
 from glm2x.training.strategies import phases
@@ -67,7 +68,7 @@ def test_a_batch_gathers_each_person_s_haplotypes(
 ) -> None:
     source = FakeSource()
     rows = np.array([20, 0, 7, 1, 19, 2])
-    batch = Batcher(samples, source, columns, unique=unique).batch(rows)
+    batch = Batcher(samples, Codes(source), columns, unique=unique).batch(rows)
     assert batch.index.shape == (6, len(columns))
     for person, row in enumerate(rows):
         gene = source.gene(samples.genes[samples.gene[row]])
@@ -80,7 +81,7 @@ def test_a_batch_gathers_each_person_s_haplotypes(
 
 
 def test_people_are_listed_in_order_as_published(samples: Samples) -> None:
-    batch = Batcher(samples, FakeSource(), (0, 1), unique=False).batch(np.array([20, 0, 7]))
+    batch = Batcher(samples, Codes(FakeSource()), (0, 1), unique=False).batch(np.array([20, 0, 7]))
     assert batch.index.tolist() == [[0, 1], [2, 3], [4, 5]]
     assert len(batch.inputs) == 6
 
@@ -88,7 +89,7 @@ def test_people_are_listed_in_order_as_published(samples: Samples) -> None:
 def test_unique_haplotypes_are_listed_and_asked_for_once(samples: Samples) -> None:
     source = FakeSource()
     rows = np.flatnonzero(samples.gene == 1)
-    batch = Batcher(samples, source, (0, 1), unique=True).batch(rows)
+    batch = Batcher(samples, Codes(source), (0, 1), unique=True).batch(rows)
     gene = source.gene("g1")
     different = np.unique(gene.index[samples.individual[rows]])
     assert len(batch.inputs) == len(different) < 2 * len(rows)
@@ -98,7 +99,7 @@ def test_unique_haplotypes_are_listed_and_asked_for_once(samples: Samples) -> No
 @pytest.mark.parametrize("unique", [True, False])
 def test_the_reference_is_one_haplotype_a_gene(reference: Samples, unique: bool) -> None:
     source = FakeSource()
-    batch = Batcher(reference, source, (0, 1), unique=unique).batch(np.array([2, 0]))
+    batch = Batcher(reference, Codes(source), (0, 1), unique=unique).batch(np.array([2, 0]))
     assert batch.index.shape == (2, 1)
     for person, gene in enumerate(("ENSG00000000003.7", "g0")):
         assert (batch.inputs[batch.index[person, 0]].numpy() == source.gene(gene).reference).all()

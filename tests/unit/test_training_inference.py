@@ -6,6 +6,7 @@ import torch
 from training_fakes import FakeCohort, FakeSource, make_config, make_split, make_values
 
 from glm2x.training.inference import predict_gene, predict_samples, validation_loss, validation_pearson
+from glm2x.training.inputs import Codes
 from glm2x.training.losses import Loss
 from glm2x.training.samples import REFERENCE, Samples, phase_data
 from glm2x.training.strategies import phases
@@ -39,9 +40,10 @@ def test_a_person_is_the_mean_over_haplotypes_each_computed_once(
         assert len(inputs) <= at_once
         return count_of_a(inputs, index)
 
-    gene = FakeSource().gene("g1")
+    source = FakeSource()
+    gene = source.gene("g1")
     people = np.array([11, 0, 3, 0])
-    predicted = predict_gene(forward, gene, people, columns, CPU, at_once)
+    predicted = predict_gene(forward, Codes(source), "g1", people, columns, CPU, at_once)
     of_haplotype = (gene.haplotypes == 0).sum(axis=1)
     expected = of_haplotype[gene.index[people][:, list(columns)]].mean(axis=1)
     np.testing.assert_array_equal(predicted, expected)
@@ -49,16 +51,17 @@ def test_a_person_is_the_mean_over_haplotypes_each_computed_once(
 
 
 def test_the_reference_and_nobody() -> None:
-    gene = FakeSource().gene("g1")
-    predicted = predict_gene(count_of_a, gene, np.array([REFERENCE]), (0, 1), CPU)
-    assert predicted.tolist() == [(gene.reference == 0).sum()]
-    assert predict_gene(count_of_a, gene, np.array([], dtype=np.int64), (0, 1), CPU).shape == (0,)
+    source = FakeSource()
+    predicted = predict_gene(count_of_a, Codes(source), "g1", np.array([REFERENCE]), (0, 1), CPU)
+    assert predicted.tolist() == [(source.gene("g1").reference == 0).sum()]
+    nobody = np.array([], dtype=np.int64)
+    assert predict_gene(count_of_a, Codes(source), "g1", nobody, (0, 1), CPU).shape == (0,)
 
 
 def test_samples_are_predicted_in_their_order() -> None:
     samples = phase_data(phases(make_config("out"))[1], FakeCohort(), make_split(), make_values()).train
     source = FakeSource()
-    predicted = predict_samples(count_of_a, samples, source, (0, 1), CPU)
+    predicted = predict_samples(count_of_a, samples, Codes(source), (0, 1), CPU)
     for row in range(len(samples)):
         gene = source.gene(samples.genes[samples.gene[row]])
         codes = gene.haplotypes[gene.index[samples.individual[row]]]

@@ -8,12 +8,13 @@ import pytest
 import torch
 from training_fakes import GENES, FakeCohort, FakeSource, make_split, run_training
 
+from glm2x.backbones import base as base_module
 from glm2x.backbones.onehot import OneHot
 from glm2x.config import TrainConfig
 from glm2x.errors import DataError, UsageError
 from glm2x.training import inference
-from glm2x.training import model as model_module
 from glm2x.training.checkpoint import load_checkpoint, save_checkpoint
+from glm2x.training.inputs import Codes
 from glm2x.training.model import ExpressionModel, build_model
 from glm2x.training.predict import load_model, predict, predict_reference
 from glm2x.training.runfolder import RunFolder
@@ -56,13 +57,13 @@ def test_who_else_is_asked_for_does_not_matter(run: RunFolder) -> None:
 def test_parts_do_not_matter(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     every = ask(run)
     monkeypatch.setattr(OneHot, "windows_at_once", 1)
-    monkeypatch.setattr(model_module, "BACKBONE_WINDOW", 1)
+    monkeypatch.setattr(base_module, "WINDOW", 1)
     np.testing.assert_allclose(ask(run), every, rtol=1e-6)
 
 
 def test_codes_are_made_part_by_part(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(OneHot, "windows_at_once", 2)
-    monkeypatch.setattr(model_module, "BACKBONE_WINDOW", 512)
+    monkeypatch.setattr(base_module, "WINDOW", 512)
     source = FakeSource()
     ask(run, source)
     for gene in source.genes.values():
@@ -186,8 +187,9 @@ def test_a_gpu_without_float64_predicts() -> None:
     def forward(inputs: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         return inputs.sum(dim=1).float().as_subclass(Mps)
 
-    gene = FakeSource().gene("g0")
-    predicted = inference.predict_gene(forward, gene, np.arange(3), (0,), torch.device("cpu"))
+    source = FakeSource()
+    gene, inputs = source.gene("g0"), Codes(source)
+    predicted = inference.predict_gene(forward, inputs, "g0", np.arange(3), (0,), torch.device("cpu"))
     expected = gene.haplotypes.sum(axis=1)[gene.index[:3, 0]]
     assert predicted.dtype == np.float64
     assert predicted.tolist() == expected.tolist()

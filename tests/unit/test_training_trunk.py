@@ -27,6 +27,7 @@ from glm2x.files import sha256
 from glm2x.training import loop
 from glm2x.training.batches import Batcher
 from glm2x.training.checkpoint import load_checkpoint, save_checkpoint
+from glm2x.training.inputs import Codes
 from glm2x.training.losses import Loss
 from glm2x.training.model import ExpressionModel, build_model
 from glm2x.training.parallel import Ranks
@@ -119,7 +120,7 @@ def test_a_frozen_trunk_computes_a_bounded_number_at_once(monkeypatch: pytest.Mo
     whole = model.predict_haplotypes(codes)
     model.backbone.calls.clear()
     monkeypatch.setattr(model.backbone, "windows_at_once", 1)
-    monkeypatch.setattr("glm2x.training.model.BACKBONE_WINDOW", 3 * 512)
+    monkeypatch.setattr("glm2x.backbones.base.WINDOW", 3 * 512)
     torch.testing.assert_close(model.predict_haplotypes(codes), whole)
     assert model.backbone.calls == [(3, False), (3, False), (1, False)]
 
@@ -232,7 +233,7 @@ def test_the_head_sees_people_whatever_the_trunk_computes(frozen: bool) -> None:
     rows = np.arange(12)
     model = build_model(make_config("out", **of_norm("plain"))).eval()
     batches = [
-        Batcher(samples, FakeSource(), (0, 1), unique=unique, trunk_once=frozen).batch(rows)
+        Batcher(samples, Codes(FakeSource()), (0, 1), unique=unique, trunk_once=frozen).batch(rows)
         for unique in (False, True)
     ]
     seen = [len(batch.inputs if batch.seen is None else batch.seen) for batch in batches]
@@ -246,10 +247,10 @@ def test_the_head_sees_people_whatever_the_trunk_computes(frozen: bool) -> None:
 def test_processes_share_a_batch_and_know_all_of_it(size: int) -> None:
     samples = phase_data(phases(make_config("out"))[1], FakeCohort(), make_split(), make_values()).train
     rows = np.array([20, 0, 7, 1])
-    whole = Batcher(samples, FakeSource(), (0, 1), unique=True).batch(rows)
+    whole = Batcher(samples, Codes(FakeSource()), (0, 1), unique=True).batch(rows)
     predicted = []
     for rank in range(size):
-        part = Batcher(samples, FakeSource(), (0, 1), unique=True, ranks=Ranks(rank, size)).batch(rows)
+        part = Batcher(samples, Codes(FakeSource()), (0, 1), unique=True, ranks=Ranks(rank, size)).batch(rows)
         assert torch.equal(part.observed, whole.observed)
         assert len(part.sizes) == size
         assert sum(part.sizes) == 4

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from glm2x.errors import UsageError
 
 Freeze = Literal["trunk"] | int | None
+WINDOW = 64_000  # bp that `windows_at_once` counts in
 
 
 class Backbone(nn.Module, ABC):
@@ -26,11 +27,14 @@ class Backbone(nn.Module, ABC):
     windows_at_once
         How many windows of 64 kb go through together where no gradient is kept; shorter ones
         proportionally more.
+    precomputed
+        Whether its inputs are tokens already, from a store, and not letters.
     """
 
     width: int
     spec: Mapping[str, Any]
     windows_at_once: int = 256
+    precomputed: bool = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,6 +48,10 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def forward(self, inputs: Tensor) -> Tensor:
         """Return tokens, float [B, T, width], from codes, uint8 [B, window]."""
+
+    def at_once(self, window: int) -> int:
+        """Return how many windows of `window` bp go through together where no gradient is kept."""
+        return max(1, self.windows_at_once * WINDOW // window)
 
     def stages(self) -> Sequence[nn.Module]:
         """Return the parts of the trunk in the order of the computation, every parameter in one of them.

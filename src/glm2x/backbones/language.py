@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+WINDOW = 64_000  # bp that `windows_at_once` counts in
 _COMPLEMENT = (3, 2, 1, 0, 4)  # of the codes A C G T N
 
 
@@ -48,6 +49,10 @@ class LanguageModel(nn.Module, ABC):
     def tokens(self, window: int) -> int:
         """Return the number of tokens of a window of `window` bp."""
         return -(-window // self.token_bp)
+
+    def at_once(self, window: int) -> int:
+        """Return how many windows of `window` bp go through together."""
+        return max(1, self.windows_at_once * WINDOW // window)
 
     def spans(self, window: int) -> NDArray[np.int64]:
         """Return the base pairs that each token covers, int64 [T, 2], 0-based, half-open, in the window."""

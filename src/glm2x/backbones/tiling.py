@@ -62,7 +62,9 @@ def choose_tiling(model: LanguageModel, window: int, tile: int | None, overlap: 
     if tile is None:
         if model.longest is None or window <= model.longest:
             if overlap is not None:
-                raise UsageError("--overlap is of tiles, and this window goes through whole", do="give --tile")
+                raise UsageError(
+                    "--overlap is of tiles, and this window goes through whole", do="give --tile"
+                )
             return None
         tile = model.longest // unit * unit
     if overlap is None:

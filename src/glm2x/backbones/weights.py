@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from glm2x.backbones.hub_cache import cache_folder, is_offline
 from glm2x.config import BackboneConfig
 from glm2x.errors import DataError, UsageError
-from glm2x.files import digest, sha256
+from glm2x.files import digest, require_file, sha256
 
 MAIN = "main"  # the Hub's branch
 # in the order in which `read_state` prefers them
@@ -137,6 +137,39 @@ def read_state(folder: Path, names: Sequence[str] = STATE_FILES) -> dict[str, Te
             return _read_tensors(path)
         return _read_shards(path)
     raise DataError("the folder holds no weights", where=str(folder), wanted=" or ".join(names))
+
+
+def read_tensor(path: Path) -> Tensor:
+    """Return the one tensor of a file that `torch.save` wrote, on the CPU, without its gradient.
+
+    It is mapped into memory where the file can be, so that what is not looked at is not read.
+
+    Raises
+    ------
+    DataError
+        The file is missing, damaged, or holds anything but one dense tensor whose values all lie in it. No
+        code in a file is ever run.
+    """
+    with _hostile(require_file(path, kind="tensor"), "tensor"):
+        tensor = _unpickled(path)
+    if not isinstance(tensor, Tensor) or tensor.is_meta or tensor.layout is not torch.strided:
+        is_tensor = isinstance(tensor, Tensor)
+        raise DataError(
+            "the file holds something else",
+            where=str(path),
+            got="a tensor that is not dense" if is_tensor else type(tensor).__name__,
+            wanted="one dense tensor, as torch.save writes it",
+        )
+    # a few bytes can be viewed as any number of values
+    if tensor.numel() * tensor.element_size() > path.stat().st_size:
+        raise DataError(
+            "the tensor is larger than its file",
+            where=str(path),
+            got=f"shape {list(tensor.shape)} of {tensor.dtype} in {path.stat().st_size:,} bytes",
+            wanted="every value stored once",
+            do="write it again with torch.save(tensor.contiguous(), path)",
+        )
+    return tensor.detach()
 
 
 def load_into(
@@ -342,25 +375,38 @@ def _read_shards(index: Path) -> dict[str, Tensor]:
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
     """Return the tensors of one file."""
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
 
+        with _hostile(path, "weights"):
             return load_file(path, device="cpu")
-        mapped = zipfile.is_zipfile(path)  # files of torch before 1.6 cannot be mapped
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except Exception as error:  # a damaged or hostile file fails in as many ways as it has bytes
-        raise DataError(
-            "the weights cannot be read",
-            where=str(path),
-            got=f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}",
-            wanted="tensors and nothing else; code in a file is never run",
-        ) from error
+    with _hostile(path, "weights"):
+        state = _unpickled(path)
     if not isinstance(state, Mapping) or not all(
         isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in state.items()
     ):
         raise DataError("the file of weights holds other things", where=str(path), wanted="tensors by name")
     return dict(state)
+
+
+@contextmanager
+def _hostile(path: Path, kind: str) -> Iterator[None]:
+    """Turn what reading a file of tensors stumbles over into one message."""
+    try:
+        yield
+    except Exception as error:  # a damaged or hostile file fails in as many ways as it has bytes
+        raise DataError(
+            f"the {kind} cannot be read",
+            where=str(path),
+            got=f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}",
+            wanted="tensors and nothing else; code in a file is never run",
+        ) from error
+
+
+def _unpickled(path: Path) -> Any:
+    """Return what `torch.save` wrote, on the CPU, as far as it is made of tensors and plain containers."""
+    mapped = zipfile.is_zipfile(path)  # files of torch before 1.6 cannot be mapped
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

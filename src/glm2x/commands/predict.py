@@ -17,6 +17,7 @@ def predict(
     individuals: Path | None = None,
     genes: Path | None = None,
     split: Path | None = None,
+    embeddings: Path | None = None,
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     force: bool = False,
 ) -> None:
@@ -38,6 +39,8 @@ def predict(
         What to predict, one a line (default: all of the cohort).
     split
         Whose sides the table states (default: the split that the model was trained with).
+    embeddings
+        The embedding store, of a model trained on one (default: that of its configuration).
     device
         Where to compute.
     force
@@ -69,6 +72,7 @@ def predict(
             split=sides,
             genes=chosen_genes,
             individuals=chosen_people,
+            embeddings=embeddings,
             device=device,
             progress=progress,
             ranks=ranks,

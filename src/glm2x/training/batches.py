@@ -4,42 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from glm2x.training.inputs import GeneSource, Inputs, Part
 from glm2x.training.parallel import ALONE, Ranks
 from glm2x.training.samples import REFERENCE, Samples
 from glm2x.training.seeds import stream
-
-
-class GeneSource(Protocol):
-    """One gene's haplotypes, each unique one once."""
-
-    @property
-    def window(self) -> int:
-        """Base pairs of a window."""
-
-    @property
-    def reference(self) -> NDArray[np.uint8]:
-        """The reference window in the gene's direction, codes uint8 [L]."""
-
-    @property
-    def index(self) -> NDArray[np.int64]:
-        """int64 [individuals, 2]: the unique haplotype that is a person's haplotype 1 and 2."""
-
-    def codes(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
-        """Return unique haplotypes, codes uint8 [len(rows), L]; all of them without `rows`."""
-
-
-class HaplotypeSource(Protocol):
-    """Where haplotypes come from: the haplotype dictionary of a cohort."""
-
-    def gene(self, gene: str, /) -> GeneSource:
-        """Return one gene's haplotypes."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +24,7 @@ class Batch:
     Attributes
     ----------
     inputs
-        Codes, uint8 [u, L].
+        Codes, uint8 [u, L], or embeddings, [u, rows, width].
     index
         int64 [p, n]: which of the h haplotypes a person's n are.
     seen
@@ -126,8 +101,8 @@ class Batcher:
 
     Parameters
     ----------
-    samples, source
-        What to make batches of, and where haplotypes come from.
+    samples, inputs
+        What to make batches of, and what gives the model its inputs.
     columns
         Which of a person's haplotypes count: (0, 1), (0,) or (1,).
     unique
@@ -143,7 +118,7 @@ class Batcher:
     def __init__(
         self,
         samples: Samples,
-        source: HaplotypeSource,
+        inputs: Inputs,
         columns: tuple[int, ...],
         *,
         unique: bool,
@@ -151,7 +126,7 @@ class Batcher:
         ranks: Ranks = ALONE,
     ) -> None:
         self.samples = samples
-        self.source = source
+        self.inputs = inputs
         self.columns = columns
         self.unique = unique
         self.trunk_once = trunk_once
@@ -168,15 +143,14 @@ class Batcher:
         samples = self.samples
         parts = self.ranks.parts(rows)
         own = parts[self.ranks.rank]
-        inputs, index = self._haplotypes(own if len(own) else parts[0])
+        listed = not (self.unique or self.trunk_once)
+        parts_of, index = self._haplotypes(own if len(own) else parts[0], listed=listed)
         seen = None
-        if not self.unique:
+        if not self.unique and self.trunk_once:
             seen, index = index.ravel(), np.arange(index.size).reshape(index.shape)
-            if not self.trunk_once:
-                inputs, seen = inputs[seen], None
         gene = samples.gene[rows]
         return Batch(
-            inputs=torch.from_numpy(inputs),
+            inputs=self.inputs.of(parts_of),
             index=torch.from_numpy(index),
             seen=None if seen is None else torch.from_numpy(seen),
             observed=torch.from_numpy(samples.observed[rows]),
@@ -185,36 +159,38 @@ class Batcher:
             sizes=tuple(len(part) for part in parts),
         )
 
-    def _haplotypes(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """Return the unique haplotypes of samples, codes uint8 [U, L], and whose they are, int64 [P, n]."""
+    def _haplotypes(self, rows: NDArray[np.int64], *, listed: bool) -> tuple[list[Part], NDArray[np.int64]]:
+        """Return the haplotypes of samples, and which of them are whose, int64 [P, n].
+
+        `listed`: every person's in order; else each unique one once.
+        """
         samples = self.samples
         gene = samples.gene[rows]
-        inputs: list[NDArray[np.uint8]] = []
+        if listed:
+            each = [self._of_person(row) for row in rows]
+            count = 1 if each[0][1] is None else len(self.columns)
+            return each, np.arange(len(rows) * count).reshape(len(rows), count)
+        parts: list[Part] = []
         indices: list[tuple[NDArray[np.intp], NDArray[np.int64]]] = []
         offset = 0
         for number in np.unique(gene):
             here = np.flatnonzero(gene == number)
-            codes, gathered = haplotypes_of(
-                self.source.gene(samples.genes[number]), samples.individual[rows[here]], self.columns
-            )
+            name = samples.genes[number]
+            unique, gathered = rows_of(self.inputs.gene(name), samples.individual[rows[here]], self.columns)
             indices.append((here, gathered + offset))
-            offset += len(codes)
-            inputs.append(codes)
+            offset += 1 if unique is None else len(unique)
+            parts.append((name, unique))
         index = np.empty((len(rows), indices[0][1].shape[1]), dtype=np.int64)
         for here, gathered in indices:
             index[here] = gathered
-        return np.concatenate(inputs), index
+        return parts, index
 
-
-def haplotypes_of(
-    gene: GeneSource, individuals: NDArray[np.int64], columns: tuple[int, ...]
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return the unique haplotypes of some people, codes uint8 [U, L], and where theirs are, int64 [P, n].
-
-    People are all persons (columns of the cohort) or all `REFERENCE`; for the reference U = n = 1.
-    """
-    rows, index = rows_of(gene, individuals, columns)
-    return gene.reference[None] if rows is None else gene.codes(rows), index
+    def _of_person(self, row: int) -> Part:
+        """Return the haplotypes of one sample in order."""
+        name, individual = self.samples.genes[self.samples.gene[row]], self.samples.individual[row]
+        if individual == REFERENCE:
+            return name, None
+        return name, self.inputs.gene(name).index[individual, list(self.columns)]
 
 
 def rows_of(
@@ -229,3 +205,12 @@ def rows_of(
         return None, np.zeros((len(individuals), 1), dtype=np.int64)
     rows, inverse = np.unique(gene.index[individuals][:, list(columns)], return_inverse=True)
     return rows, inverse.reshape(len(individuals), len(columns)).astype(np.int64)
+
+
+def parts_of(samples: Samples, inputs: Inputs, columns: tuple[int, ...]) -> list[Part]:
+    """Return the unique haplotypes of all samples, a part a gene."""
+    found: list[Part] = []
+    for rows in samples.by_gene():
+        name = samples.genes[samples.gene[rows[0]]]
+        found.append((name, rows_of(inputs.gene(name), samples.individual[rows], columns)[0]))
+    return found

@@ -10,6 +10,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
+from glm2x.backbones.device import require_device
 from glm2x.config import TrainingConfig
 from glm2x.errors import UsageError
 
@@ -30,7 +31,7 @@ def start_fabric(training: TrainingConfig) -> Fabric:
         ``training.devices``.
     """
     device = training.device
-    kind = require_device(device)
+    kind = require_device(device, where="training.device")
     require_processes(training.devices)
     from lightning_fabric import Fabric
 
@@ -82,34 +83,6 @@ def require_processes(devices: int | str) -> None:
         do=f"torchrun --standalone --nproc-per-node {devices} -m glm2x train CONFIG.yml; "
         "or set training.devices: auto",
     )
-
-
-def require_device(device: str) -> str:
-    """Return the torch device type that `device` (auto | cpu | cuda | mps) means on this machine.
-
-    Raises
-    ------
-    UsageError
-        The device asked for is not there.
-    """
-    import torch
-
-    present = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if device == "auto":
-        return next(name for name, there in present.items() if there)
-    if not present[device]:
-        raise UsageError(
-            f"this machine has no {device} device that torch can use",
-            where="training.device",
-            got=device,
-            wanted="auto, or one of " + ", ".join(name for name, there in present.items() if there),
-            do="set training.device: auto",
-        )
-    return device
 
 
 def _shared_gradients() -> Any:

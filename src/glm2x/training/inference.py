@@ -9,19 +9,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glm2x.training.batches import GeneSource, HaplotypeSource, rows_of
+from glm2x.training.batches import rows_of
+from glm2x.training.inputs import Inputs
 from glm2x.training.losses import Loss
 from glm2x.training.parallel import ALONE, Ranks
 from glm2x.training.samples import REFERENCE, Samples
 
 NULL_SHARE = 1e-3  # predictions that vary less than this share of the observed are constant
 
-Forward = Callable[[Tensor, Tensor], Tensor]  # (inputs [H, L], index [P, n]) -> [P]
+Forward = Callable[[Tensor, Tensor], Tensor]  # (inputs [H, ...], index [P, n]) -> [P]
 
 
 def predict_gene(
     forward: Forward,
-    gene: GeneSource,
+    inputs: Inputs,
+    gene: str,
     individuals: NDArray[np.int64],
     columns: tuple[int, ...],
     device: torch.device,
@@ -33,8 +35,10 @@ def predict_gene(
     ----------
     forward
         The model, in evaluation mode.
+    inputs
+        Gives the model what it takes of haplotypes.
     gene
-        The gene's haplotypes.
+        Which gene.
     individuals
         int64 [P]: columns of the cohort, or all `REFERENCE`.
     columns
@@ -46,13 +50,13 @@ def predict_gene(
     """
     if not len(individuals):
         return np.zeros(0)
-    rows, index = rows_of(gene, individuals, columns)
+    rows, index = rows_of(inputs.gene(gene), individuals, columns)
     outputs = []
     with torch.inference_mode():
         for start in range(0, 1 if rows is None else len(rows), at_once):
-            # a part's codes are made when it is its turn: all of a gene's are too many for the memory
-            codes = gene.reference[None] if rows is None else gene.codes(rows[start : start + at_once])
-            part = torch.from_numpy(np.require(codes, requirements=["C", "W"])).to(device)
+            # a part's inputs are made when it is its turn: all of a gene's are too many for the memory
+            of_part = None if rows is None else rows[start : start + at_once]
+            part = inputs.of([(gene, of_part)]).to(device)
             each = torch.arange(len(part), device=device)[:, None]
             outputs.append(forward(part, each).float().cpu().double().numpy())  # mps has no float64
     mean: NDArray[np.float64] = np.concatenate(outputs)[index].mean(axis=1)
@@ -62,7 +66,7 @@ def predict_gene(
 def predict_samples(
     forward: Forward,
     samples: Samples,
-    source: HaplotypeSource,
+    inputs: Inputs,
     columns: tuple[int, ...],
     device: torch.device,
     at_once: int = 256,
@@ -71,8 +75,10 @@ def predict_samples(
     """Return one number a sample, float64 [N]; each of several processes predicts its share of the genes."""
     predicted = np.zeros(len(samples))
     for rows in samples.by_gene()[ranks.rank :: ranks.size]:
-        gene = source.gene(samples.genes[samples.gene[rows[0]]])
-        predicted[rows] = predict_gene(forward, gene, samples.individual[rows], columns, device, at_once)
+        gene = samples.genes[samples.gene[rows[0]]]
+        predicted[rows] = predict_gene(
+            forward, inputs, gene, samples.individual[rows], columns, device, at_once
+        )
     return ranks.total(predicted)
 
 

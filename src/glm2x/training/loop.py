@@ -18,14 +18,15 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from glm2x.cohort.split import Split
 from glm2x.config import TrainConfig, TrainingConfig
 from glm2x.errors import DataError
-from glm2x.training.batches import Batch, Batcher, HaplotypeSource, plan
+from glm2x.progress import Advance, Progress
+from glm2x.training.batches import Batch, Batcher, plan
 from glm2x.training.checkpoint import Checkpoint, Metadata, State, save_checkpoint
 from glm2x.training.gather import gather
 from glm2x.training.inference import predict_samples, validation_loss, validation_pearson
+from glm2x.training.inputs import Inputs
 from glm2x.training.model import ExpressionModel
 from glm2x.training.parallel import Ranks
 from glm2x.training.prefetch import prefetched
-from glm2x.training.progress import Advance, Progress
 from glm2x.training.runfolder import RunFolder
 from glm2x.training.samples import PhaseData
 from glm2x.training.schedule import factor
@@ -45,7 +46,7 @@ class PhaseRun:
     phase: Phase
     data: PhaseData
     config: TrainConfig
-    source: HaplotypeSource
+    inputs: Inputs
     run: RunFolder
     metadata: Metadata
     columns: tuple[int, ...]
@@ -112,10 +113,10 @@ def train_phase(
         state = resume.state
     batcher = Batcher(
         work.data.train,
-        work.source,
+        work.inputs,
         work.columns,
         unique=training.batch == "haplotypes",
-        trunk_once=model.trunk_is_frozen,
+        trunk_once=model.trunk_is_frozen and not model.backbone.precomputed,
         ranks=ranks,
     )
     trained = _Trained(fabric, model, module, stepper, batcher)
@@ -253,7 +254,7 @@ def _validate(work: PhaseRun, trained: _Trained) -> tuple[float | None, float | 
     predicted = predict_samples(
         forward,
         samples,
-        work.source,
+        work.inputs,
         work.columns,
         trained.fabric.device,
         model.windows_at_once(work.config.window),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -11,10 +12,11 @@ from torch import Tensor, nn
 from glm2x.backbones.base import Backbone
 from glm2x.backbones.registry import build, get
 from glm2x.config import TrainConfig
+from glm2x.embeddings.spec import StoreSpec
+from glm2x.embeddings.store import Store
 from glm2x.errors import UsageError
 from glm2x.heads.registry import build_head
-
-BACKBONE_WINDOW = 64_000  # bp that a backbone's `windows_at_once` counts in
+from glm2x.training.precomputed import Precomputed
 
 
 class ExpressionModel(nn.Module):
@@ -23,7 +25,7 @@ class ExpressionModel(nn.Module):
     Parameters
     ----------
     backbone
-        [H, L] -> [H, T, C].
+        [H, L] -> [H, T, C]; or what hands on the tokens of a store.
     head
         [H, T, C] -> [H].
     """
@@ -46,10 +48,10 @@ class ExpressionModel(nn.Module):
 
     def windows_at_once(self, window: int) -> int:
         """Return how many windows of `window` bp go through together where no gradient is kept."""
-        return max(1, self.backbone.windows_at_once * BACKBONE_WINDOW // window)
+        return self.backbone.at_once(window)
 
     def predict_haplotypes(self, inputs: Tensor, seen: Tensor | None = None) -> Tensor:
-        """Return one number a haplotype, float32 [H], from codes uint8 [U, L].
+        """Return one number a haplotype, float32 [H], from codes uint8 [U, L], or tokens [U, T, C].
 
         A frozen trunk computes its part without a gradient, and a bounded number of windows at once.
         `seen`, int64 [H], says which of `inputs` each haplotype that the head sees is; without it they
@@ -70,7 +72,7 @@ class ExpressionModel(nn.Module):
         Parameters
         ----------
         inputs
-            Codes, uint8 [U, L].
+            Codes, uint8 [U, L]; of a precomputed backbone tokens, [U, T, C].
         index
             int64 [P, n]: which haplotypes that the head sees are a person's n.
         seen
@@ -79,7 +81,7 @@ class ExpressionModel(nn.Module):
         return self.predict_haplotypes(inputs, seen)[index].mean(dim=1)
 
     def _tokens(self, inputs: Tensor) -> Tensor:
-        if not self.trunk_is_frozen:
+        if not self.trunk_is_frozen or self.backbone.precomputed:
             return cast(Tensor, self.backbone(inputs))
         with torch.no_grad():
             at_once = self.windows_at_once(inputs.shape[1])
@@ -105,7 +107,10 @@ def build_model(config: TrainConfig, spec: Mapping[str, Any] | None = None) -> E
         or knows no activation checkpointing.
     """
     name = config.backbone.name
-    backbone = build(name, config.window, config.backbone, spec)
+    if get(name).kind == "frozen":
+        backbone: Backbone = Precomputed(store_spec(config) if spec is None else StoreSpec.from_json(spec))
+    else:
+        backbone = build(name, config.window, config.backbone, spec)
     backbone.freeze(config.freeze)
     if config.training.activation_checkpointing:
         if not hasattr(backbone, "activation_checkpointing"):
@@ -118,6 +123,73 @@ def build_model(config: TrainConfig, spec: Mapping[str, Any] | None = None) -> E
         setattr(backbone, "activation_checkpointing", True)  # noqa: B010 (not every backbone has it)
     head = build_head(head_name(config), backbone.width, backbone.tokens(config.window))
     return ExpressionModel(backbone, head)
+
+
+def shape_of(config: TrainConfig) -> tuple[int, int]:
+    """Return the channels and the number of the tokens that the head is given.
+
+    Raises
+    ------
+    UsageError
+        See `store_spec`.
+    """
+    info = get(config.backbone.name)
+    if info.kind == "frozen":
+        spec = store_spec(config)
+        return spec.width, spec.rows
+    if config.embeddings is not None:
+        raise UsageError(
+            f"the {info.name} backbone is trained on letters, and reads no embeddings",
+            where="embeddings",
+            got=config.embeddings,
+            wanted="null",
+        )
+    return info.width, info.tokens_for(config.window)
+
+
+def store_spec(config: TrainConfig) -> StoreSpec:
+    """Return what the configuration's embedding store holds.
+
+    Raises
+    ------
+    UsageError
+        No store is named, or it holds the embeddings of another backbone or window, or of other weights
+        than the configuration names.
+    DataError
+        There is no store.
+    """
+    name, asked = config.backbone.name, config.backbone
+    if config.embeddings is None:
+        raise UsageError(
+            f"the {name} backbone is read through an embedding store, and none is named",
+            where="embeddings",
+            do=f"glm2x embed plan --backbone {name} --cohort {config.cohort} --window {config.window} "
+            "--out STORE; then glm2x embed run STORE, and set embeddings: STORE",
+        )
+    for key in ("weights", "model", "remote_code"):
+        if getattr(asked, key):
+            raise UsageError(
+                f"backbone.{key} is for making embeddings, and here they are read",
+                got=str(getattr(asked, key)),
+                do="leave it out: the store knows what it was made with",
+            )
+    spec = Store.open(Path(config.embeddings)).spec
+    weights = asked.revision if asked.revision not in (None, "main") else None
+    for key, got, wanted in (
+        ("backbone.name", spec.backbone, name),
+        ("window", spec.window, config.window),
+        ("backbone.revision", spec.model.get("revision"), weights),
+        ("backbone.layer", spec.model.get("layer"), asked.layer),
+    ):
+        if wanted is not None and got != wanted:
+            raise UsageError(
+                "the embedding store is of another model than the configuration",
+                where=f"{key}, {config.embeddings}",
+                got=f"{got} in the store",
+                wanted=str(wanted),
+                do="set embeddings to another store, or the key to the store's",
+            )
+    return spec
 
 
 def head_name(config: TrainConfig) -> str:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from glm2x.backbones.registry import get
+from glm2x.backbones.device import require_device
 from glm2x.config import TrainConfig
 from glm2x.errors import DataError, Glm2xError, UsageError
 from glm2x.heads.registry import build_head
 from glm2x.training.batches import plan
 from glm2x.training.checkpoint import CONFIG, Checkpoint, load_checkpoint
-from glm2x.training.fabric import require_device, require_processes
-from glm2x.training.model import build_model, head_name
+from glm2x.training.fabric import require_processes
+from glm2x.training.model import build_model, head_name, shape_of
 from glm2x.training.samples import PhaseData
 from glm2x.training.strategies import Phase
 from glm2x.training.touched import Touched
@@ -24,11 +24,14 @@ if TYPE_CHECKING:
 
 
 def require_possible(config: TrainConfig) -> nn.Module:
-    """Raise what is wrong with a configuration's backbone, head or devices; return a head without memory."""
-    info = get(config.backbone.name)
+    """Raise what is wrong with a configuration's backbone, store, head or devices.
+
+    Return a head without memory.
+    """
+    shape = shape_of(config)
     with torch.device("meta"):  # shapes without memory
-        head = build_head(head_name(config), info.width, info.tokens_for(config.window))
-    require_device(config.training.device)
+        head = build_head(head_name(config), *shape)
+    require_device(config.training.device, where="training.device")
     require_processes(config.training.devices)
     return head
 

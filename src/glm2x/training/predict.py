@@ -10,16 +10,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from glm2x.backbones.device import require_device
 from glm2x.cohort.dictionary import HaplotypeDictionary
-from glm2x.errors import DataError
-from glm2x.training.batches import GeneSource, HaplotypeSource
+from glm2x.embeddings.spec import StoreSpec
+from glm2x.errors import DataError, UsageError
+from glm2x.progress import Progress, silent
+from glm2x.training.batches import rows_of
 from glm2x.training.checkpoint import Checkpoint, load_checkpoint
-from glm2x.training.fabric import require_device
 from glm2x.training.inference import predict_gene
+from glm2x.training.inputs import Embeddings, GeneSource, HaplotypeSource, Inputs, inputs_of
 from glm2x.training.model import ExpressionModel, build_model
 from glm2x.training.parallel import ALONE, Ranks
 from glm2x.training.possible import require_model
-from glm2x.training.progress import Progress, silent
 from glm2x.training.run import HAPLOTYPE_COLUMNS
 from glm2x.training.samples import REFERENCE
 
@@ -50,6 +52,7 @@ def predict(
     individuals: Sequence[str] | None = None,
     *,
     source: HaplotypeSource | None = None,
+    embeddings: Path | str | None = None,
     device: str = "auto",
     progress: Progress = silent,
     ranks: Ranks = ALONE,
@@ -70,6 +73,8 @@ def predict(
         Which, in this order; all of the cohort's by default.
     source
         Where haplotypes come from; by default the cohort's haplotype dictionary.
+    embeddings
+        The store to read, of a model that is trained on one; by default that of its configuration.
     device
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     progress
@@ -80,11 +85,11 @@ def predict(
     Raises
     ------
     DataError
-        The checkpoint is damaged, the haplotypes are of another window than the model's, or a gene
-        or person is not in the cohort.
+        The checkpoint is damaged, the haplotypes are of another window than the model's, a gene or
+        person is not in the cohort, or the store lacks haplotypes or is another than the model's.
     """
     people = cohort.individual_index(cohort.individuals if individuals is None else individuals)
-    return _predict(checkpoint, cohort, genes, people, source, device, progress, ranks)
+    return _predict(checkpoint, cohort, genes, people, source, embeddings, device, progress, ranks)
 
 
 def predict_reference(
@@ -93,13 +98,15 @@ def predict_reference(
     genes: Sequence[str] | None = None,
     *,
     source: HaplotypeSource | None = None,
+    embeddings: Path | str | None = None,
     device: str = "auto",
     progress: Progress = silent,
     ranks: Ranks = ALONE,
 ) -> NDArray[np.float64]:
     """Return the predictions for the reference windows, float64 [genes]; see `predict`."""
     reference = np.array([REFERENCE], dtype=np.int64)
-    return _predict(checkpoint, cohort, genes, reference, source, device, progress, ranks)[:, 0]
+    predicted = _predict(checkpoint, cohort, genes, reference, source, embeddings, device, progress, ranks)
+    return predicted[:, 0]
 
 
 def _predict(
@@ -108,6 +115,7 @@ def _predict(
     genes: Sequence[str] | None,
     people: NDArray[np.int64],
     source: HaplotypeSource | None,
+    embeddings: Path | str | None,
     device: str,
     progress: Progress,
     ranks: Ranks,
@@ -118,6 +126,9 @@ def _predict(
     config = checkpoint.config
     if source is None:
         source = HaplotypeDictionary(cohort, config.window)
+    columns = HAPLOTYPE_COLUMNS[config.haplotypes]
+    own = chosen[ranks.rank :: ranks.size]
+    inputs = ranks.together(lambda: _inputs(model, checkpoint, source, embeddings, own, people))
     place = torch.device(require_device(device)) if ranks.fabric is None else ranks.fabric.device
     model.to(place)
     at_once = model.windows_at_once(config.window)
@@ -126,12 +137,36 @@ def _predict(
     with (progress if ranks.is_first else silent)("predict", len(mine)) as bar:
         for row in mine:
             name = chosen[row]
-            gene = source.gene(name)
-            _require_window(gene, name, config.window, checkpoint)
-            columns = HAPLOTYPE_COLUMNS[config.haplotypes]
-            predicted[row] = predict_gene(model, gene, people, columns, place, at_once)
+            _require_window(inputs.gene(name), name, config.window, checkpoint)
+            predicted[row] = predict_gene(model, inputs, name, people, columns, place, at_once)
             bar.advance(1, name)
     return ranks.total(predicted)
+
+
+def _inputs(
+    model: ExpressionModel,
+    checkpoint: Checkpoint,
+    source: HaplotypeSource,
+    embeddings: Path | str | None,
+    genes: Sequence[str],
+    people: NDArray[np.int64],
+) -> Inputs:
+    """Return what gives the model its inputs, after a store was found to be the model's and to hold them."""
+    config = checkpoint.config
+    if not model.backbone.precomputed:
+        if embeddings is not None:
+            raise UsageError(
+                "the model reads letters, and no embeddings",
+                where=str(checkpoint.folder),
+                do="leave --embeddings out",
+            )
+        return inputs_of(source, None)
+    inputs = inputs_of(source, embeddings or config.embeddings)
+    assert isinstance(inputs, Embeddings)
+    StoreSpec.from_json(model.backbone.spec).require_same(inputs.store.spec)
+    columns = HAPLOTYPE_COLUMNS[config.haplotypes]
+    inputs.require([(name, rows_of(inputs.gene(name), people, columns)[0]) for name in genes])
+    return inputs
 
 
 def _require_window(gene: GeneSource, name: str, window: int, checkpoint: Checkpoint) -> None:

@@ -17,14 +17,15 @@ from glm2x.cohort.dictionary import HaplotypeDictionary
 from glm2x.cohort.target import Target, make_target
 from glm2x.config import TrainConfig
 from glm2x.files import sha256
-from glm2x.training.batches import HaplotypeSource
+from glm2x.progress import Progress, silent
+from glm2x.training.batches import parts_of
 from glm2x.training.checkpoint import STATE, Checkpoint, Metadata, copy_for_prediction, load_checkpoint
 from glm2x.training.fabric import start_fabric
+from glm2x.training.inputs import Embeddings, HaplotypeSource, Inputs, inputs_of
 from glm2x.training.loop import Log, PhaseRun, train_phase
 from glm2x.training.model import ExpressionModel, build_model, head_name
 from glm2x.training.parallel import Ranks, started
 from glm2x.training.possible import require_batches, require_model, require_possible, starting_point
-from glm2x.training.progress import Progress, silent
 from glm2x.training.runfolder import RunFolder, require_startable, start
 from glm2x.training.samples import PhaseData, phase_data
 from glm2x.training.seeds import reproducible, stream
@@ -121,7 +122,7 @@ class _Work:
     config: TrainConfig
     cohort: Cohort
     split: Split
-    source: HaplotypeSource
+    inputs: Inputs
     data: dict[str, PhaseData]
     origin: Checkpoint | None
     fresh: list[ExpressionModel]
@@ -159,9 +160,15 @@ def _prepare(call: _Call, run: RunFolder, ranks: Ranks) -> _Work:
     data = {phase.name: phase_data(phase, cohort, split, target) for phase in phases(config)}
     for phase in phases(config):
         require_batches(config, phase, data[phase.name], head, ranks.size)
+    inputs = inputs_of(source, config.embeddings)
+    if isinstance(inputs, Embeddings):
+        columns = HAPLOTYPE_COLUMNS[config.haplotypes]
+        for part in data.values():
+            for samples in filter(None, (part.train, part.validation)):
+                inputs.require(parts_of(samples, inputs, columns))
     require_startable(run, resume=call.resume, force=call.force)
     fresh = [] if call.resume and run.run.is_file() else [_model(config, origin)]
-    return _Work(config, cohort, split, source, data, origin, fresh, ranks)
+    return _Work(config, cohort, split, inputs, data, origin, fresh, ranks)
 
 
 def _identity(work: _Work) -> dict[str, str | None]:
@@ -169,6 +176,7 @@ def _identity(work: _Work) -> dict[str, str | None]:
     return {
         "cohort_digest": work.cohort.digest,
         "split_digest": work.split.digest,
+        "store_digest": work.inputs.store.spec.digest if isinstance(work.inputs, Embeddings) else None,
         "start_from_digest": None if work.origin is None else sha256(work.origin.folder / STATE),
         **{f"{name}_samples_digest": part.digest() for name, part in work.data.items()},
     }
@@ -228,7 +236,7 @@ def _train_phases(work: _Work, run: RunFolder, fabric: Fabric, progress: Progres
         metadata = _metadata(work, model, touched, people)
         columns = HAPLOTYPE_COLUMNS[config.haplotypes]
         of_phase = PhaseRun(
-            phase, work.data[phase.name], config, work.source, run, metadata, columns, work.split, ranks
+            phase, work.data[phase.name], config, work.inputs, run, metadata, columns, work.split, ranks
         )
         with _log(config, run, phase, last) if ranks.is_first else nullcontext(_unheard) as log:
             train_phase(of_phase, fabric, model, last, progress, log)

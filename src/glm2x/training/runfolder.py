@@ -32,7 +32,7 @@ from glm2x.training.checkpoint import recover
 FORMAT_VERSION = 1
 
 # what they name is compared by digest, however it is spelt
-_NAMES = {"out", "cohort", "split", "start_from", "genes.reference", "genes.personal"}
+_NAMES = {"out", "cohort", "split", "embeddings", "start_from", "genes.reference", "genes.personal"}
 
 
 class RunFolder:

@@ -13,10 +13,10 @@ from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
 from glm2x.cohort.target import log_expression, make_target
 from glm2x.predictions import PredictionMetadata, Predictions, from_matrix
+from glm2x.progress import Progress, silent
 from glm2x.training.checkpoint import Checkpoint, load_checkpoint
 from glm2x.training.parallel import ALONE, Ranks
 from glm2x.training.predict import predict
-from glm2x.training.progress import Progress, silent
 from glm2x.training.touched import Touched
 
 
@@ -27,6 +27,7 @@ def predictions_of(
     split: Split | None = None,
     genes: Sequence[str] | None = None,
     individuals: Sequence[str] | None = None,
+    embeddings: Path | str | None = None,
     device: str = "auto",
     progress: Progress = silent,
     ranks: Ranks = ALONE,
@@ -43,6 +44,8 @@ def predictions_of(
         on or validated with (its ancestors included) out of its test people and unseen genes.
     genes, individuals
         Which, in this order; all of the cohort's by default. Genes may be named without versions.
+    embeddings
+        The store to read, of a model that is trained on one; by default that of its configuration.
     ranks
         The processes that share the genes; all of them get the whole table.
 
@@ -64,7 +67,16 @@ def predictions_of(
     gene_rows = np.arange(len(cohort.genes)) if genes is None else cohort.gene_index(genes)
     people = cohort.individuals if individuals is None else tuple(individuals)
     chosen = tuple(cohort.gene_ids[row] for row in gene_rows)
-    predicted = predict(folder, cohort, chosen, people, device=device, progress=progress, ranks=ranks)
+    predicted = predict(
+        folder,
+        cohort,
+        chosen,
+        people,
+        embeddings=embeddings,
+        device=device,
+        progress=progress,
+        ranks=ranks,
+    )
     observed = _observed(checkpoint, cohort, sides)
     frame = from_matrix(
         model=config.backbone.name,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glm2x import __version__
+from glm2x.backbones.device import require_device
 from glm2x.backbones.zero_shot import ZeroShot
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.dictionary import HaplotypeDictionary
@@ -18,10 +19,9 @@ from glm2x.cohort.target import log_expression, make_target
 from glm2x.config import TargetMode
 from glm2x.errors import UsageError
 from glm2x.predictions import PredictionMetadata, Predictions, from_matrix
-from glm2x.training.batches import HaplotypeSource
-from glm2x.training.fabric import require_device
+from glm2x.progress import Progress, silent
 from glm2x.training.inference import predict_gene
-from glm2x.training.progress import Progress, silent
+from glm2x.training.inputs import Codes, HaplotypeSource
 
 STRATEGY = "zero-shot"
 BOTH = (0, 1)
@@ -60,7 +60,7 @@ def zero_shot(
         A gene or person is not in the cohort, or the cohort has no reference.
     """
     rows, people = cohort.gene_index(genes), cohort.individual_index(individuals)
-    source = source or HaplotypeDictionary(cohort, model.window)
+    inputs = Codes(source or HaplotypeDictionary(cohort, model.window))
     place = torch.device(require_device(device))
     model.to(place)
     coverage = np.empty((len(rows), len(people)))
@@ -74,7 +74,7 @@ def zero_shot(
                 return each[index].mean(dim=1)
 
             coverage[number] = predict_gene(
-                forward, source.gene(gene.gene), people, BOTH, place, model.windows_at_once
+                forward, inputs, gene.gene, people, BOTH, place, model.windows_at_once
             )
             bar.advance(1, gene.gene)
     return np.log2(coverage + 1)

@@ -1,4 +1,4 @@
-"""What training tells about how far it is; the command line shows it, or nobody does."""
+"""What long work tells about how far it is; the command line shows it, or nobody does."""
 
 from __future__ import annotations
 

@@ -1,0 +1,99 @@
+"""How a shard comes into an embedding store: aside, renamed, and then its index, which is the commit."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from torch import Tensor
+
+from glm2x.embeddings.index import index_path, sync_folder, write_rows
+from glm2x.embeddings.shard import as_bytes, checksums, damaged, map_shard, shard_path, write_tensor
+from glm2x.embeddings.spec import StoreSpec
+from glm2x.errors import DataError
+from glm2x.files import write_aside
+
+
+def commit_shard(folder: Path, spec: StoreSpec, name: str, keys: Sequence[str], values: Tensor) -> None:
+    """Write a shard and its index.
+
+    A shard that lies there without an index is taken as it is if it holds these values, and replaced if
+    not.
+
+    Parameters
+    ----------
+    values
+        [n, rows, width] in the spec's dtype, contiguous, on the CPU.
+
+    Raises
+    ------
+    DataError
+        The disk is full, the store may not be written to, or a symbolic link lies in the shard's place.
+    """
+    path, index = shard_path(folder, name), index_path(folder, name)
+    if path.is_symlink() or index.is_symlink():
+        raise damaged(path, got="a symbolic link", wanted="a file, or nothing yet")
+    try:
+        placed = _commit(path, index, spec, keys, values, replace=True)
+        while placed != _inode(path):  # another process put its own there, which may be rounded otherwise
+            placed = _commit(path, index, spec, keys, values, replace=False)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        raise DataError(
+            "the embedding store may not be written to",
+            where=str(folder),
+            got=str(error),
+            do="use a copy that may, or ask its owner; reading it needs no such permission",
+        ) from error
+
+
+def _commit(
+    path: Path,
+    index: Path,
+    spec: StoreSpec,
+    keys: Sequence[str],
+    values: Tensor,
+    *,
+    replace: bool,
+) -> int | None:
+    """Put a shard in its place and index what lies there; return the number of its file.
+
+    Parameters
+    ----------
+    replace
+        Whether whole shards that hold other values are replaced, too.
+    """
+    with write_aside(index, force=True) as aside:
+        aside.touch()  # while it lies there, `gc` knows that the shard is in hand
+        inode, crc32 = _inode(path), _stored(path, spec, len(keys))
+        if crc32 is None or (replace and crc32 != checksums(as_bytes(values))):
+            with ThreadPoolExecutor(1) as pool:
+                with write_aside(path, force=True) as shard:
+                    write_tensor(shard, values)
+                    inode = _inode(shard)
+                    computed = pool.submit(checksums, as_bytes(values))  # while the disk is waited for
+                sync_folder(path.parent)
+                crc32 = computed.result()
+        write_rows(aside, keys, crc32)
+    return inode
+
+
+def _stored(path: Path, spec: StoreSpec, haplotypes: int) -> list[int] | None:
+    """Return the checksums of what lies in a shard's place; None where it is no whole shard."""
+    if not path.exists():
+        return None
+    try:
+        return checksums(map_shard(path, spec, haplotypes).bytes)
+    except DataError:
+        return None
+
+
+def _inode(path: Path) -> int | None:
+    """Return the number of the file that lies at a path; a file keeps it when it is renamed."""
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,141 @@
+"""What lies in an embedding store and is of no use, removed."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from glm2x.embeddings.index import INDEX, index_path, merge, read_index
+from glm2x.embeddings.key import is_name
+from glm2x.embeddings.shard import SHARDS, SUFFIX, data_start, shard_path
+from glm2x.embeddings.store import Store
+from glm2x.errors import DataError
+
+_PARTIAL = re.compile(r"\.(?P<name>.+)\.partial-(?P<host>.+)-(?P<process>\d+)")  # see `files.write_aside`
+_ABANDONED = 86_400  # seconds, after which what another machine began is given up
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What was done about a store.
+
+    Attributes
+    ----------
+    removed
+        Files, by their path in the store.
+    bytes
+        What these had.
+    forgotten
+        Shards that the index named and that are not there: it names them no longer.
+    in_hand
+        Unfinished files of processes that are alive, or of other machines: left alone.
+    """
+
+    removed: tuple[str, ...]
+    bytes: int
+    forgotten: tuple[str, ...]
+    in_hand: tuple[str, ...]
+
+
+def collect(store: Store) -> Collected:
+    """Remove what killed processes left and what the store holds twice; forget shards that are gone.
+
+    Removed are unfinished files of processes that are dead, shards without an index that nobody has in
+    hand, and shards all of whose haplotypes are in others. Others may write and read meanwhile.
+
+    Raises
+    ------
+    DataError
+        A file of the index is damaged.
+    """
+    folder = store.folder
+    there = sorted(p.stem for p in (folder / SHARDS).glob(f"*{SUFFIX}") if is_name(p.stem))
+    partials = {path: _is_in_hand(path) for path in _partials(folder)}
+    rows, _ = read_index(folder)  # after the shards: what is committed meanwhile is in it
+    indexed = set(rows["shard"].unique())
+    forgotten = sorted(name for name in indexed if not shard_path(folder, name).exists())
+    redundant = _redundant(store, rows.filter(~pl.col("shard").is_in(forgotten)))
+    if forgotten or redundant:
+        merge(folder, without=[*forgotten, *redundant])
+    orphans = [name for name in there if name not in indexed and not _is_being_committed(folder, name)]
+    removed, size = [], 0
+    unfinished = [path for path, is_in_hand in partials.items() if not is_in_hand]
+    for path in [*unfinished, *(shard_path(folder, name) for name in (*orphans, *redundant))]:
+        try:
+            size += path.lstat().st_size
+            path.unlink()
+        except FileNotFoundError:  # another process removed it
+            continue
+        removed.append(str(path.relative_to(folder)))
+    store.refresh()
+    return Collected(
+        tuple(sorted(removed)),
+        size,
+        tuple(forgotten),
+        tuple(sorted(str(p.relative_to(folder)) for p, is_in_hand in partials.items() if is_in_hand)),
+    )
+
+
+def _redundant(store: Store, rows: pl.DataFrame) -> list[str]:
+    """Return shards that may go: each of their keys is in another one that stays. The smallest go first."""
+    shared = rows.filter(pl.col("key").is_duplicated())["shard"].unique().to_list()
+    whole = rows.filter(pl.col("shard").is_in([name for name in shared if _is_whole(store, rows, name)]))
+    copies = dict(whole.group_by("key").len().iter_rows())
+    shards = (
+        whole.group_by("shard").agg("key").sort(pl.col("key").list.len(), "shard", descending=[False, True])
+    )
+    going = []
+    for shard, keys in shards.iter_rows():
+        if all(copies[key] > 1 for key in keys):
+            going.append(shard)
+            for key in keys:
+                copies[key] -= 1
+    return going
+
+
+def _is_whole(store: Store, rows: pl.DataFrame, shard: str) -> bool:
+    try:
+        data_start(shard_path(store.folder, shard), store.spec, rows.filter(pl.col("shard") == shard).height)
+    except DataError:
+        return False
+    return True
+
+
+def _partials(folder: Path) -> Iterator[Path]:
+    """Give the unfinished files of a store: in its folder and in those in it."""
+    for inside in (folder, *(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())):
+        for path in inside.iterdir():
+            if _PARTIAL.fullmatch(path.name) and not path.is_dir():
+                yield path
+
+
+def _is_in_hand(partial: Path) -> bool:
+    """Whether an unfinished file may still be finished."""
+    found = _PARTIAL.fullmatch(partial.name)
+    assert found is not None
+    if found["host"] != platform.node():
+        try:
+            return time.time() - partial.lstat().st_mtime < _ABANDONED
+        except FileNotFoundError:
+            return True
+    try:
+        os.kill(int(found["process"]), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _is_being_committed(folder: Path, shard: str) -> bool:
+    """Whether a shard's index is there by now, or is being written; it is begun before the shard."""
+    path = index_path(folder, shard)
+    begun = (folder / INDEX).glob(f".{path.name}.partial-*")
+    return any(_is_in_hand(partial) for partial in begun) or path.exists()

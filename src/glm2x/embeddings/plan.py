@@ -1,0 +1,246 @@
+"""What is to be embedded: the unique haplotypes of a cohort's genes, in the shards that will hold them.
+
+A plan lies in its store as ``plans/NAME.parquet`` (gene, row, key, shard: one line a haplotype that the store
+lacked) with ``plans/NAME.json`` beside it, which says whose haplotypes they are. Who works on a plan needs
+nothing but the store and the cohort.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from glm2x.cohort.cohort import Cohort
+from glm2x.cohort.dictionary import GeneHaplotypes, HaplotypeDictionary
+from glm2x.config import BackboneConfig
+from glm2x.embeddings.key import sequence_key, shard_name
+from glm2x.embeddings.store import Store
+from glm2x.errors import DataError
+from glm2x.files import digest, read_json, require_file, write_aside, write_json
+from glm2x.progress import Progress
+
+FORMAT_VERSION = 1
+PLANS = "plans"
+REFERENCE = -1  # stands where the row of a unique haplotype is expected
+SHARD_BYTES = 128_000_000
+SHARD_HAPLOTYPES = 1_024
+_AT_ONCE = 64  # windows whose letters are made together
+_LESS = "give another --out, fewer --genes or --individuals, a shorter --window, or --keep bins or mean"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The haplotypes of some genes and people.
+
+    Attributes
+    ----------
+    table
+        gene, row, key: each unique sequence once, of a gene the reference first; `row` counts the gene's
+        unique haplotypes in the whole cohort.
+    genes, individuals
+        How many.
+    """
+
+    table: pl.DataFrame
+    genes: int
+    individuals: int
+
+    @property
+    def windows(self) -> int:
+        """How many windows there are: two a person and gene, and a gene's reference."""
+        return self.genes * (2 * self.individuals + 1)
+
+
+def wanted_haplotypes(
+    cohort: Cohort,
+    window: int,
+    genes: Sequence[str],
+    individuals: Sequence[str],
+    progress: Progress,
+) -> Wanted:
+    """Return the unique sequences of genes in people, the references included.
+
+    Raises
+    ------
+    DataError
+        A gene or person is not in the cohort, or the cohort has no reference.
+    """
+    names = [cohort.gene_ids[row] for row in cohort.gene_index(genes)]
+    people = cohort.individual_index(individuals)
+    dictionary = HaplotypeDictionary(cohort, window)
+    columns: dict[str, list[Any]] = {"gene": [], "row": [], "key": []}
+    seen: set[str] = set()
+    with progress("haplotypes", len(names)) as bar:
+        for name in names:
+            gene = dictionary.gene(name)
+            rows = [REFERENCE, *np.unique(gene.index[people]).tolist()]
+            for row, key in zip(rows, keys_of(gene, rows), strict=True):
+                if key not in seen:
+                    seen.add(key)
+                    for column, value in (("gene", name), ("row", row), ("key", key)):
+                        columns[column].append(value)
+            bar.advance(1, name)
+    schema = {"gene": pl.String, "row": pl.Int64, "key": pl.String}
+    return Wanted(pl.DataFrame(columns, schema=schema), len(names), len(people))
+
+
+def keys_of(gene: GeneHaplotypes, rows: Sequence[int]) -> list[str]:
+    """Return the keys of a gene's haplotypes; `REFERENCE` is the reference's."""
+    return [sequence_key(codes) for part in _parts(rows) for codes in codes_of(gene, part)]
+
+
+def codes_of(gene: GeneHaplotypes, rows: Sequence[int]) -> NDArray[np.uint8]:
+    """Return the letters of a gene's haplotypes, uint8 [len(rows), window]."""
+    codes = gene.codes([max(row, 0) for row in rows])
+    codes[[row == REFERENCE for row in rows]] = gene.reference
+    return codes
+
+
+def _parts(rows: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan that was written.
+
+    Attributes
+    ----------
+    name
+        Names its files.
+    cohort
+        The cohort's folder when it was planned.
+    cohort_digest
+        Its digest.
+    table
+        gene, row, key, shard.
+    batch
+        Windows that go through the model together.
+    backbone
+        What the model was built from; see `BackboneConfig`.
+    """
+
+    name: str
+    cohort: Path
+    cohort_digest: str
+    table: pl.DataFrame
+    batch: int
+    backbone: BackboneConfig
+
+    def shards(self) -> list[pl.DataFrame]:
+        """Return the lines of each shard, in the order in which they are worked on."""
+        return self.table.partition_by("shard", maintain_order=True)
+
+
+def unplanned(store: Store, wanted: Wanted) -> pl.DataFrame:
+    """Return the lines that neither the store holds nor an earlier plan has."""
+    planned = {key for plan in read_plans(store.folder) for key in plan.table["key"]}
+    lacking = set(store.missing(wanted.table["key"].to_list())) - planned
+    return wanted.table.filter(pl.col("key").is_in(list(lacking)))
+
+
+def require_room(folder: Path, bytes_of_one: int, haplotypes: int, do: str = _LESS) -> int:
+    """Return the free bytes where a store lies or will lie.
+
+    Raises
+    ------
+    DataError
+        They are fewer than the haplotypes will take.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+    free, needed = shutil.disk_usage(there).free, haplotypes * bytes_of_one
+    if needed > free:
+        raise DataError(
+            f"the embeddings do not fit on the disk: {size(needed)} for {haplotypes:,} haplotypes",
+            where=str(folder),
+            got=f"{size(free)} free",
+            do=do,
+        )
+    return free
+
+
+def write_plan(
+    store: Store,
+    cohort: Cohort,
+    todo: pl.DataFrame,
+    backbone: BackboneConfig,
+    *,
+    batch: int,
+    shard_bytes: int = SHARD_BYTES,
+    shard_haplotypes: int = SHARD_HAPLOTYPES,
+) -> Plan:
+    """Put lines into shards, of so many bytes and haplotypes at most, and write the plan into the store."""
+    each = min(max(1, shard_bytes // store.spec.bytes_of_one), shard_haplotypes)
+    shards = []
+    for start in range(0, len(todo), each):
+        part = todo[start : start + each]
+        shards += [shard_name(part["key"].to_list())] * len(part)
+    table = todo.with_columns(pl.Series("shard", shards, dtype=pl.String))
+    name = digest([cohort.digest, todo["key"].to_list()])[:16]
+    content = {
+        "format_version": FORMAT_VERSION,
+        "cohort": str(cohort.folder.absolute()),
+        "cohort_digest": cohort.digest,
+        "batch": batch,
+        "backbone": backbone.model_dump(mode="json"),
+    }
+    folder = store.folder / PLANS
+    with write_aside(folder / f"{name}.parquet", force=True) as aside:
+        table.write_parquet(aside)
+    write_json(folder / f"{name}.json", content, force=True)  # its appearance makes it a plan
+    return Plan(name, cohort.folder, cohort.digest, table, batch, backbone)
+
+
+def read_plans(folder: Path) -> list[Plan]:
+    """Return the plans in a store's folder, by name.
+
+    Raises
+    ------
+    DataError
+        One is damaged, or of another format version.
+    """
+    return [_read_plan(path) for path in sorted((folder / PLANS).glob("*.json"))]
+
+
+def _read_plan(path: Path) -> Plan:
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("format_version") != FORMAT_VERSION:
+        raise _damaged(path, f"no format_version {FORMAT_VERSION}")
+    table_path = require_file(path.with_suffix(".parquet"), kind="table of a plan")
+    try:
+        table = pl.read_parquet(table_path)
+        cohort, cohort_digest, batch = content["cohort"], content["cohort_digest"], content["batch"]
+        backbone = BackboneConfig.model_validate(content["backbone"])
+    except (pl.exceptions.PolarsError, OSError, KeyError, ValidationError) as error:
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+    wanted = {"gene": pl.String, "row": pl.Int64, "key": pl.String, "shard": pl.String}
+    if dict(table.schema) != wanted or not isinstance(batch, int) or batch < 1:
+        raise _damaged(table_path, ", ".join(f"{name} {kind}" for name, kind in table.schema.items()))
+    return Plan(path.stem, Path(str(cohort)), str(cohort_digest), table, batch, backbone)
+
+
+def _damaged(path: Path, got: str) -> DataError:
+    return DataError(
+        "a plan of the embedding store is damaged, or of another version",
+        where=str(path),
+        got=got[:200],
+        wanted="what glm2x embed plan writes",
+        do="delete it with the .parquet beside it, and plan again: what is stored stays",
+    )
+
+
+def size(count: float) -> str:
+    """Return bytes for people to read, in decimal units."""
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if count < 1000 or unit == "TB":
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError

@@ -1,0 +1,68 @@
+"""How far a store's plans are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from glm2x.embeddings.extract import claims
+from glm2x.embeddings.plan import read_plans
+from glm2x.embeddings.store import Store
+from glm2x.errors import DataError
+
+
+@dataclass(frozen=True)
+class PlanStatus:
+    """How far a plan is: haplotypes that it names and that the store holds, and the genes of the others."""
+
+    name: str
+    cohort: str
+    planned: int
+    stored: int
+    lacking_genes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a store holds: haplotypes and their bytes, its plans, and the shards that processes work on."""
+
+    haplotypes: int
+    bytes: int
+    plans: tuple[PlanStatus, ...]
+    in_hand: int
+
+
+def status(store: Store) -> Status:
+    """Return how far a store's plans are."""
+    plans = []
+    for plan in read_plans(store.folder):
+        lacking = store.missing(plan.table["key"].to_list())
+        genes = plan.table.filter(pl.col("key").is_in(lacking))["gene"].unique(maintain_order=True)
+        planned = len(plan.table)
+        stored = planned - len(lacking)
+        plans.append(PlanStatus(plan.name, str(plan.cohort), planned, stored, tuple(genes.to_list())))
+    return Status(len(store), len(store) * store.spec.bytes_of_one, tuple(plans), claims(store.folder))
+
+
+def require_complete(store: Store) -> int:
+    """Return how many haplotypes are planned, all of which the store holds.
+
+    Raises
+    ------
+    DataError
+        Something planned is not stored; it is named.
+    """
+    found = status(store)
+    lacking = sum(plan.planned - plan.stored for plan in found.plans)
+    genes = list(dict.fromkeys(gene for plan in found.plans for gene in plan.lacking_genes))
+    if lacking:
+        raise DataError(
+            f"{lacking:,} of the planned haplotypes are not stored",
+            where=str(store.folder),
+            got=f"{len(genes):,} genes are not complete: {', '.join(genes[:3])}"
+            + (", ..." if len(genes) > 3 else ""),
+            do="glm2x embed run computes them"
+            + (f" (processes have {found.in_hand} shards in hand)" if found.in_hand else ""),
+        )
+    return sum(plan.planned for plan in found.plans)

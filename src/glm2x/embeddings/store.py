@@ -1,0 +1,262 @@
+"""The embedding store: what a genomic language model makes of haplotypes, by what their sequence is.
+
+A folder of immutable shards and an index, in which a file's appearance is the commit;
+docs/embedding-store-format.md is the authority on it. Several processes may write to it and read it at
+once: equal keys have equal names, a shard is written aside and renamed, and its index after it. What a
+process that is killed leaves is never read, and `gc` removes it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from glm2x.embeddings.commit import commit_shard
+from glm2x.embeddings.description import STORE, read_description, write_description
+from glm2x.embeddings.index import index_path, list_files, merge, read_files, read_index
+from glm2x.embeddings.key import sequence_key, shard_name
+from glm2x.embeddings.places import Places, require_keys
+from glm2x.embeddings.shard import DTYPES, Mapped, as_bytes, map_shard, shard_path
+from glm2x.embeddings.spec import StoreSpec
+from glm2x.errors import DataError
+
+__all__ = ["Store", "sequence_key", "shard_name"]
+
+MOST_MAPPED = 2_048  # shards at the same time; a process may have 65,530 maps by default
+_THREADS = min(4, os.cpu_count() or 1)
+_WORTH_THREADS = 8_000_000  # bytes: below, starting threads takes longer than copying
+
+
+class Store:
+    """A store that was opened.
+
+    Several threads may read at once. Nothing keeps files open: shards are mapped into memory, the last
+    `MOST_MAPPED` that were read stay so, and a view keeps its own mapped.
+
+    Attributes
+    ----------
+    folder
+        Where it lies.
+    spec
+        What its embeddings were made with.
+    """
+
+    def __init__(self, folder: Path, spec: StoreSpec) -> None:
+        self.folder = folder
+        self.spec = spec
+        self._mapped: OrderedDict[str, Mapped] = OrderedDict()
+        self._mapping, self._looking = Lock(), Lock()
+        self._places, self._files = Places.none(), frozenset[str]()
+        self.refresh()
+
+    @classmethod
+    def create(cls, folder: Path | str, spec: StoreSpec) -> Store:
+        """Return a store with this spec, made where there is none.
+
+        Raises
+        ------
+        DataError
+            There is one with another spec, of another format version, or damaged.
+        UsageError
+            The folder holds other things.
+        """
+        folder = Path(folder)
+        if not (folder / STORE).exists():
+            write_description(folder, spec)
+        store = cls.open(folder)
+        spec.require_same(store.spec, str(folder))
+        return store
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Store:
+        """Open a store, also one that may not be written to.
+
+        Raises
+        ------
+        DataError
+            There is none, it is of another format version, or its description or index is damaged.
+        """
+        folder = Path(folder)
+        return cls(folder, read_description(folder))
+
+    def refresh(self) -> None:
+        """Look at the index again: other processes may have written, merged or removed.
+
+        Raises
+        ------
+        DataError
+            A file of it is damaged.
+        """
+        with self._looking:
+            files = list_files(self.folder)
+            if self._files <= files:
+                try:
+                    self._places = self._places.with_rows(read_files(self.folder, files - self._files))
+                    self._files = files
+                    return
+                except FileNotFoundError:
+                    pass  # merged meanwhile
+            rows, self._files = read_index(self.folder)
+            self._places = Places.none().with_rows(rows)
+
+    def __contains__(self, key: str) -> bool:
+        return bool(self._places.locate([key])[0][0] >= 0)
+
+    def __len__(self) -> int:
+        return len(self._places.row)
+
+    def missing(self, keys: Iterable[str]) -> list[str]:
+        """Return those of the keys that the store does not hold, in their order, each once."""
+        asked = list(dict.fromkeys(keys))
+        return [
+            key for key, shard in zip(asked, self._places.locate(asked)[0].tolist(), strict=True) if shard < 0
+        ]
+
+    def read(self, key: str) -> Tensor:
+        """Return what the store holds of one haplotype, [rows, width] in its dtype.
+
+        It is a view of the file's pages, and no copy: nothing is read before it is used. What is written
+        to it is seen by this process alone, and by later reads in it.
+
+        Raises
+        ------
+        DataError
+            The store does not hold it, or its shard is damaged.
+        """
+        name, haplotypes, row = self._find([key])[0]
+        return self._map(name, haplotypes).values[row]
+
+    def gather(self, keys: Sequence[str], out: Tensor | None = None) -> Tensor:
+        """Return what the store holds of haplotypes, [n, rows, width] in its dtype, in their order.
+
+        Each is copied once, from the file's pages to where it belongs in the batch.
+
+        Parameters
+        ----------
+        keys
+            A key may stand there several times.
+        out
+            Written to and returned where it is given: contiguous, on the CPU, pinned or not. A new batch
+            costs more than what is put into it.
+
+        Raises
+        ------
+        DataError
+            The store does not hold some, or a shard is damaged.
+        """
+        shape = (len(keys), self.spec.rows, self.spec.width)
+        if out is None:
+            out = torch.empty(shape, dtype=DTYPES[self.spec.dtype])
+        assert out.shape == shape
+        assert out.dtype == DTYPES[self.spec.dtype]
+        assert out.is_contiguous()
+        if not keys:
+            return out
+        found, target = self._find(keys), as_bytes(out)
+
+        def copy(first: int) -> None:
+            for i in range(first, len(found), threads):
+                name, haplotypes, row = found[i]
+                np.copyto(target[i], self._map(name, haplotypes).bytes[row])
+
+        threads = min(_THREADS, len(keys)) if target.nbytes >= _WORTH_THREADS else 1
+        if threads == 1:
+            copy(0)
+        else:
+            with ThreadPoolExecutor(threads) as pool:  # none is kept, so that a fork finds none
+                list(pool.map(copy, range(threads)))
+        return out
+
+    def write_shard(self, keys: Sequence[str], values: Tensor) -> str:
+        """Write haplotypes as one shard and return its name; the last thing to appear is its index.
+
+        One that is there is left alone. Where a killed process left a shard without index, it is taken as
+        it is if it holds these values, and replaced if not.
+
+        Parameters
+        ----------
+        keys
+            Each once.
+        values
+            [n, rows, width] in the spec's dtype; from the CPU it is written without another copy.
+
+        Raises
+        ------
+        DataError
+            The disk is full, or the store may not be written to.
+        ValueError
+            A key stands there twice, or has not the form of one.
+        """
+        keys = list(keys)
+        require_keys(keys)
+        if not keys or len(set(keys)) != len(keys):
+            raise ValueError("a shard holds at least one haplotype, and each once")
+        assert values.shape == (len(keys), self.spec.rows, self.spec.width)
+        assert values.dtype == DTYPES[self.spec.dtype]
+        name = shard_name(keys)
+        indexed = index_path(self.folder, name).is_file() or name in self._places.shards
+        if not indexed or not shard_path(self.folder, name).is_file():
+            commit_shard(self.folder, self.spec, name, keys, values.detach().cpu().contiguous())
+            with self._mapping:
+                self._mapped.pop(name, None)
+        with self._looking:
+            if name not in self._places.shards:
+                rows = pl.DataFrame({"shard": name, "key": keys, "row": range(len(keys))})
+                self._places = self._places.with_rows(rows)
+                self._files |= {index_path(self.folder, name).name}
+        return name
+
+    def consolidate(self) -> int:
+        """Merge the index files into one; return how many there were. Others may write and read meanwhile."""
+        merged = merge(self.folder)
+        self.refresh()
+        return merged
+
+    def _find(self, keys: Sequence[str]) -> list[tuple[str, int, int]]:
+        """Return shard, haplotypes in it and row of each key (`DataError` where the store lacks some)."""
+        found = self._lookup(keys)
+        if found is None or any(not self._is_there(name) for name in {name for name, _, _ in found}):
+            self.refresh()  # written, or in another shard, since it was last looked at
+            found = self._lookup(keys)
+        if found is None:
+            missing = self.missing(keys)
+            raise DataError(
+                f"the embedding store lacks {len(missing):,} of {len(set(keys)):,} haplotypes",
+                where=str(self.folder),
+                got=f"none with key {missing[0]}",
+                do=f"glm2x embed plan and glm2x embed run {self.folder} make what is missing",
+            )
+        return found
+
+    def _lookup(self, keys: Sequence[str]) -> list[tuple[str, int, int]] | None:
+        places = self._places
+        shard, row = places.locate(keys)
+        if (shard < 0).any():
+            return None
+        haplotypes = places.haplotypes[shard].tolist()
+        names = [places.shards[number] for number in shard.tolist()]
+        return list(zip(names, haplotypes, row.tolist(), strict=True))
+
+    def _is_there(self, name: str) -> bool:
+        return name in self._mapped or shard_path(self.folder, name).exists()
+
+    def _map(self, name: str, haplotypes: int) -> Mapped:
+        """Return a shard mapped into memory; the one that was not read for longest makes room for it."""
+        with self._mapping:
+            mapped = self._mapped.get(name)
+            if mapped is None:
+                mapped = self._mapped[name] = map_shard(shard_path(self.folder, name), self.spec, haplotypes)
+                if len(self._mapped) > MOST_MAPPED:
+                    self._mapped.popitem(last=False)
+            else:
+                self._mapped.move_to_end(name)
+            return mapped
