@@ -8,10 +8,8 @@ process that is killed leaves is never read, and `gc` removes it.
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 
@@ -32,8 +30,6 @@ from glm2x.errors import DataError
 __all__ = ["Store", "sequence_key", "shard_name"]
 
 MOST_MAPPED = 2_048  # shards at the same time; a process may have 65,530 maps by default
-_THREADS = min(4, os.cpu_count() or 1)
-_WORTH_THREADS = 8_000_000  # bytes: below, starting threads takes longer than copying
 
 
 class Store:
@@ -138,7 +134,8 @@ class Store:
     def gather(self, keys: Sequence[str], out: Tensor | None = None) -> Tensor:
         """Return what the store holds of haplotypes, [n, rows, width] in its dtype, in their order.
 
-        Each is copied once, from the file's pages to where it belongs in the batch.
+        Each is copied once, from the file's pages to where it belongs in the batch, in the caller's thread:
+        more of them are limited by the same memory.
 
         Parameters
         ----------
@@ -162,18 +159,8 @@ class Store:
         if not keys:
             return out
         found, target = self._find(keys), as_bytes(out)
-
-        def copy(first: int) -> None:
-            for i in range(first, len(found), threads):
-                name, haplotypes, row = found[i]
-                np.copyto(target[i], self._map(name, haplotypes).bytes[row])
-
-        threads = min(_THREADS, len(keys)) if target.nbytes >= _WORTH_THREADS else 1
-        if threads == 1:
-            copy(0)
-        else:
-            with ThreadPoolExecutor(threads) as pool:  # none is kept, so that a fork finds none
-                list(pool.map(copy, range(threads)))
+        for place, (name, haplotypes, row) in zip(target, found, strict=True):
+            np.copyto(place, self._map(name, haplotypes).bytes[row])
         return out
 
     def write_shard(self, keys: Sequence[str], values: Tensor) -> str:
