@@ -32,8 +32,8 @@ class BackboneConfig(_Strict):
     """What turns a window into tokens or bins. `weights`: null = the official ones; or a folder.
 
     The last three are of genomic language models. `layer` is the one whose output is taken (null: the
-    published one). `model` and `remote_code` are for `huggingface` alone: the model's name on the Hub, and
-    whether code that comes with it may run, which asks for a pinned `revision`.
+    published one). `model` is the name on the Hub that `huggingface` takes, or which `evo2` (null: 7B). `remote_code`
+    lets code run that comes with a model of `huggingface`, which asks for a pinned `revision`.
     """
 
     name: str

@@ -51,6 +51,8 @@ class BackboneInfo:
         Name and files of the official weights on the Hugging Face Hub, as ``hf download`` takes them.
     extra
         The extra of glm2x that brings `needs`; those of others come with glm2x itself.
+    needs_gpu
+        Whether it runs on NVIDIA GPUs alone.
     """
 
     name: str
@@ -68,6 +70,7 @@ class BackboneInfo:
     parameters: str
     hub: tuple[str, ...] = ()
     extra: str = ""
+    needs_gpu: bool = False
 
 
 _BACKBONES = (
@@ -183,7 +186,8 @@ _BACKBONES = (
         name="evo2",
         kind="frozen",
         input="codes uint8 [batch, window], A C G T N = 0 1 2 3 4",
-        output="bfloat16 [batch, window, 4096]: a token for every base, layer blocks.28.mlp.l3",
+        output="bfloat16 [batch, window, 4096]: a token for every base, layer blocks.28.mlp.l3; FP8 projections where "
+        "Transformer Engine is installed",
         width=4096,
         tokens_for=lambda window: window,
         head="tower",
@@ -195,12 +199,14 @@ _BACKBONES = (
         parameters="7 billion",
         hub=("arcinstitute/evo2_7b",),
         extra="evo2",
+        needs_gpu=True,
     ),
     BackboneInfo(
         name="huggingface",
         kind="frozen",
         input="codes uint8 [batch, window], A C G T N = 0 1 2 3 4",
-        output="float32 [batch, cells, width]: any AutoModel's hidden states, laid on cells of equal length",
+        output="float32 [batch, cells, width]: hidden states on cells of 1 bp (letters, overlapping k-mers), k bp "
+        "(k-mers) or 128 bp (tokens of variable length)",
         width=0,
         tokens_for=lambda window: 0,
         head="tower",
@@ -224,7 +230,7 @@ _BACKBONES = (
         memory="under 1 GB",
         needs=(),
         module="glm2x.backbones.kmer",
-        parameters="none",
+        parameters="none: 4,096 fixed vectors",
     ),
 )
 
@@ -292,8 +298,8 @@ def build_language_model(config: BackboneConfig) -> LanguageModel:
             wanted=", ".join(other.name for other in _BACKBONES if other.kind == "frozen"),
             do="glm2x train trains it",
         )
-    asked = config.model or ("remote_code" if config.remote_code else None)
-    if asked is not None and info.name != "huggingface":
+    asked = "remote_code" if config.remote_code else config.model
+    if asked is not None and info.name != "huggingface" and (config.remote_code or info.name != "evo2"):
         raise UsageError(
             f"the {info.name} backbone is one model, whose code comes with glm2x",
             got=asked,

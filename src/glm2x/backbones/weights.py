@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor, nn
@@ -172,6 +172,27 @@ def read_tensor(path: Path) -> Tensor:
     return tensor.detach()
 
 
+def read_saved(source: Path | BinaryIO, *, where: Path, allowed: Sequence[type] = ()) -> Any:
+    """Return what `torch.save` wrote: tensors, numbers, texts and their containers, on the CPU.
+
+    Parameters
+    ----------
+    source
+        A file, mapped into memory where it can be; or its bytes.
+    where
+        The file, for the message.
+    allowed
+        Further classes whose objects may be made.
+
+    Raises
+    ------
+    DataError
+        It is damaged, or holds anything else. No code in it is ever run.
+    """
+    with _hostile(where, "weights"):
+        return _unpickled(source, allowed)
+
+
 def load_into(
     module: nn.Module, state: Mapping[str, Tensor], *, ignore: Sequence[str] = (), where: str = ""
 ) -> None:
@@ -273,7 +294,7 @@ def _resolve_folder(official: str, config: BackboneConfig, files: Sequence[str])
     lacking = _lacks(folder, files) if folder.is_dir() else "such folder"
     if lacking:
         raise DataError(
-            "the folder of backbone.weights does not hold pretrained weights",
+            "the folder of weights does not hold pretrained weights",
             where=str(folder),
             got=f"no {lacking}",
             wanted=f"a folder with {_wanted(files)}",
@@ -323,7 +344,7 @@ def _unavailable(official: str, revision: str, error: Exception, files: Sequence
         where=str(cache_folder()),
         got=got,
         wanted=_wanted(files),
-        do=f"{do}; or set backbone.weights to a folder that holds these files",
+        do=f"{do}; or name a folder that holds these files: backbone.weights, or --weights",
     )
 
 
@@ -403,10 +424,12 @@ def _hostile(path: Path, kind: str) -> Iterator[None]:
         ) from error
 
 
-def _unpickled(path: Path) -> Any:
+def _unpickled(source: Path | BinaryIO, allowed: Sequence[type] = ()) -> Any:
     """Return what `torch.save` wrote, on the CPU, as far as it is made of tensors and plain containers."""
-    mapped = zipfile.is_zipfile(path)  # files of torch before 1.6 cannot be mapped
-    return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    # files of torch before 1.6 cannot be mapped
+    mapped = isinstance(source, Path) and zipfile.is_zipfile(source)
+    with torch.serialization.safe_globals(list(allowed)):
+        return torch.load(source, map_location="cpu", weights_only=True, mmap=mapped)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def backbones(name: str | None = None, /) -> None:
     info = get(name)
     for part in _SHOWN:
         _show(part, getattr(info, part))
-    lacking = [*_modules_lacking(info), *_weights_lacking(info)]
+    lacking = [*_modules_lacking(info), *_device_lacking(info), *_weights_lacking(info)]
     _show("here", "ready" if not lacking else "\n".join(lacking))
 
 
@@ -45,6 +47,16 @@ def _modules_lacking(info: BackboneInfo) -> list[str]:
     return [f"lacks {' and '.join(lacking)}: pip install {' '.join(wanted)}"] if lacking else []
 
 
+def _device_lacking(info: BackboneInfo) -> list[str]:
+    """Return that there is no NVIDIA GPU where one is needed, by what its driver leaves, without torch."""
+    there = Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
+    return (
+        ["lacks an NVIDIA GPU: or take embeddings made elsewhere, glm2x embed import"]
+        if (info.needs_gpu and not there)
+        else []
+    )
+
+
 def _weights_lacking(info: BackboneInfo) -> list[str]:
     """Return how to get the official weights, when they are not in the Hub's cache."""
     from glm2x.backbones.hub_cache import cache_folder, cached_snapshot, is_offline
@@ -56,7 +68,8 @@ def _weights_lacking(info: BackboneInfo) -> list[str]:
         return []
     lacking = [
         f"lacks the weights (not in {cache_folder()}): hf download {' '.join(info.hub)}",
-        "or set backbone.weights to a folder that holds them",
+        "or name a folder that holds them: backbone.weights"
+        + (", or --weights of glm2x embed plan" if info.kind == "frozen" else ""),
     ]
-    offline = "HF_HUB_OFFLINE is set: training would not download them"
+    offline = "HF_HUB_OFFLINE is set: nothing would be downloaded"
     return [*lacking, offline] if is_offline() else lacking
