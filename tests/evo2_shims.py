@@ -4,7 +4,11 @@ Run as a program, in a process of its own, since they stay in the modules that t
 
     python tests/evo2_shims.py FOLDER
 
-It writes what the tests look at: ``results.json`` and ``tokens.safetensors``.
+It writes what the tests look at: ``results.json`` and ``tokens.safetensors``. Or::
+
+    python tests/evo2_shims.py --weights WEIGHTS embed plan ... --weights WEIGHTS
+
+It writes random weights where there are none, and runs a command line of glm2x with them.
 """
 
 from __future__ import annotations
@@ -170,5 +174,16 @@ def main(folder: Path) -> None:
     (folder / "results.json").write_text(json.dumps(results))
 
 
+def command_line(weights: Path, words: list[str]) -> int:
+    from glm2x.cli import run
+
+    models = shimmed()
+    if not weights.exists():
+        write_checkpoint(weights, models)
+    return run(words)
+
+
 if __name__ == "__main__":
+    if sys.argv[1] == "--weights":
+        sys.exit(command_line(Path(sys.argv[2]), sys.argv[3:]))
     main(Path(sys.argv[1]))

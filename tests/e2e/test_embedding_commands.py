@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from glm2x.cli import run
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.dictionary import HaplotypeDictionary
 from glm2x.embeddings.store import Store
+from language_checkpoints import kmers, write_esm
 from nt_checkpoints import write_nt
 
 STRATEGIES = ("reference", "personal", "reference-then-personal")
@@ -104,6 +106,11 @@ def test_from_the_plan_to_the_evaluation(
     told_json = json.loads(capsys.readouterr().out)
     assert (told_json["haplotypes"], told_json["plans"][0]["planned"]) == (unique, unique)
 
+    _train_and_evaluate(folder, demo_cohort, name, store)
+
+
+def _train_and_evaluate(folder: Path, demo_cohort: Cohort, name: str, store: Path) -> None:
+    """Train a Tower by each strategy, predict people who were not trained on, and evaluate."""
     tables = []
     for strategy in STRATEGIES:
         values = (
@@ -130,6 +137,52 @@ def test_from_the_plan_to_the_evaluation(
     assert _run("evaluate", *tables, *sides, "--out", folder / f"{name}-evaluation") == 0
     cells = json.loads((folder / f"{name}-evaluation/metrics.json").read_text())["cells"]
     assert any(name in model for model in cells["seen_gene/new_individual"])
+
+
+def test_evo2_from_the_plan_to_the_evaluation(
+    folder: Path, demo_cohort: Cohort, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its library on a CPU, with a small model, by the stand-ins of `evo2_shims`."""
+    if find_spec("evo2") is None:
+        pytest.skip("needs the extra evo2 (Python 3.11 or 3.12)")
+    store, weights = folder / "store of evo2", folder / "evo2"
+    program = [sys.executable, str(Path(__file__).parents[1] / "evo2_shims.py"), "--weights", str(weights)]
+    for words in (_plan_words(folder, demo_cohort, "evo2", store), ["embed", "run", str(store)]):
+        done = subprocess.run([*program, *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    unique = _unique(demo_cohort, folder, "evo2")
+    assert f"{unique:,} windows went through the model" in done.stderr
+    spec = Store.open(store).spec
+    assert (spec.width, spec.rows, spec.dtype, spec.model["precision"]) == (64, WINDOW, "bf16", "bfloat16")
+    assert _run("embed", "finish", store) == 0
+    _train_and_evaluate(folder, demo_cohort, "evo2", store)
+    # without the stand-ins this machine has no GPU, and says so
+    capsys.readouterr()
+    assert run(_plan_words(folder, demo_cohort, "evo2", folder / "none", "--keep", "mean")) == 1
+    told = capsys.readouterr()
+    assert "NVIDIA GPU" in told.err
+    assert f"{unique:,} of them unique" in told.out  # what can be said without one
+
+
+def test_any_model_of_the_hub(folder: Path, demo_cohort: Cohort) -> None:
+    write_esm(folder / "huggingface", [*kmers(6), *"ACGTN"])
+    store = folder / "store of huggingface"
+    assert run(_plan_words(folder, demo_cohort, "huggingface", store, "--tile", 300, "--overlap", 60)) == 0
+    assert _run("embed", "run", store) == 0
+    assert _run("embed", "finish", store) == 0
+    spec = Store.open(store).spec
+    assert (spec.token_bp, spec.tiling) == (6, {"tile": 300, "overlap": 60})
+    values = (
+        f"cohort={demo_cohort.folder}",
+        f"split={folder / 'split.json'}",
+        f"embeddings={store}",
+        f"window={WINDOW}",
+        "backbone.name=huggingface",
+        f"genes.personal={folder / 'genes'}",
+        f"out={folder / 'huggingface run'}",
+    )
+    settings = [word for value in (*SMALL, *values) for word in ("--set", value)]
+    assert _run("train", "kmer-personal", *settings) == 0
 
 
 def test_killed_in_the_middle_and_gone_on_with_by_two_gives_the_same_store(

@@ -153,14 +153,14 @@ _BACKBONES = (
     BackboneInfo(
         name="nucleotide-transformer-v2",
         kind="frozen",
-        input="codes uint8 [batch, window], A C G T N = 0 1 2 3 4; 12,282 bp in one pass, longer ones in tiles",
+        input="codes uint8 [batch, window], A C G T N = 0 1 2 3 4; longer than 12,282 bp in tiles",
         output="float32 [batch, window / 6, 1024]: layer 20 of 29, a token every 6 bp",
         width=1024,
         tokens_for=lambda window: -(-window // 6),
         head="tower",
         weights="InstaDeepAI/nucleotide-transformer-v2-500m-multi-species, 2 GB",
         licence="CC BY-NC-SA 4.0: non-commercial",
-        memory="1.4 GB of weights in float32, and 0.25 GB for each window of 11 kb that goes through (on a CPU)",
+        memory="1.4 GB of weights in float32, and 0.25 GB for each window of 11 kb (on a CPU)",
         needs=("transformers",),
         module="glm2x.backbones.nucleotide_transformer",
         parameters="339.9 million: the embeddings and 20 layers",
@@ -186,8 +186,10 @@ _BACKBONES = (
         name="evo2",
         kind="frozen",
         input="codes uint8 [batch, window], A C G T N = 0 1 2 3 4",
-        output="bfloat16 [batch, window, 4096]: a token for every base, layer blocks.28.mlp.l3; FP8 projections where "
-        "Transformer Engine is installed",
+        output=(
+            "bfloat16 [batch, window, 4096]: a token for every base, layer blocks.28.mlp.l3; "
+            "FP8 projections where Transformer Engine is installed"
+        ),
         width=4096,
         tokens_for=lambda window: window,
         head="tower",
@@ -205,8 +207,10 @@ _BACKBONES = (
         name="huggingface",
         kind="frozen",
         input="codes uint8 [batch, window], A C G T N = 0 1 2 3 4",
-        output="float32 [batch, cells, width]: hidden states on cells of 1 bp (letters, overlapping k-mers), k bp "
-        "(k-mers) or 128 bp (tokens of variable length)",
+        output=(
+            "float32 [batch, cells, width]: hidden states on cells of 1 bp (letters, overlapping k-mers), "
+            "k bp (k-mers) or 128 bp (tokens of variable length)"
+        ),
         width=0,
         tokens_for=lambda window: 0,
         head="tower",
