@@ -16,7 +16,7 @@ from typing import Any
 
 from glm2x.errors import DataError, Glm2xError, UsageError
 
-MARKERS = ("cohort.json", "metrics.json", "run.json", "state.json", "store.json")  # one lies in each folder of ours
+MARKERS = ("cohort.json", "metrics.json", "run.json", "state.json", "store.json", "truth.json")  # one lies in each folder of ours
 
 _NO_ROOM = 1_000_000  # bytes that are as good as none
 

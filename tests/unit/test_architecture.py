@@ -130,6 +130,8 @@ HEAVY = (
     [
         (["--help"], set()),
         (["train", "--help"], set()),
+        (["simulate", "--help"], set()),
+        (["embed", "plan", "--help"], set()),
         (["demo", "--help"], set()),
         (["evaluate", "--help"], set()),
         (["backbones"], set()),

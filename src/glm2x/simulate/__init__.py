@@ -1,0 +1,1 @@
+"""Cohorts with a known truth: sequences, genotypes and expression by rules that are written down."""
