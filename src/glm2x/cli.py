@@ -59,6 +59,11 @@ app.command(
     f"{_VERBS}.zero_shot:zero_shot", help="Predict with a published model's own output, without training."
 )
 app.command(f"{_VERBS}.baseline:baseline", help="Fit linear baselines and predict with them.")
+weights = App(name="weights", help="Weights of linear models: show them, apply them, export them.")
+weights.command(f"{_VERBS}.weights:show", help="Say what a file of weights holds, or print a gene's.")
+weights.command(f"{_VERBS}.weights:apply", help="Predict any people's expression by weights.")
+weights.command(f"{_VERBS}.weights:export", help="Write a PredictDB database, which PrediXcan reads.")
+app.command(weights)
 app.command(f"{_VERBS}.evaluate:evaluate", help="Measure and compare predictions, and check for leaks.")
 app.command(f"{_VERBS}.report:report", help="Draw an evaluation as one HTML page.")
 

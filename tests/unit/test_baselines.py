@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import chi2
 
 from glm2x.baselines import path
-from glm2x.baselines.data import GeneData, standardise
-from glm2x.baselines.gblup import gblup, relationship_eigen, reml
+from glm2x.baselines.data import Fit, GeneData, standardise
+from glm2x.baselines.gblup import gblup
+from glm2x.baselines.heritability import heritability, relationship_eigen, reml, restricted_likelihood
 from glm2x.baselines.path import NotConverged, elastic_net_path
-from glm2x.baselines.penalised import elastic_net, fold_errors, lasso, penalty_grid
+from glm2x.baselines.penalised import elastic_net, held_out_by_folds, lasso, penalty_grid
 from glm2x.baselines.registry import BASELINES, find_baselines
-from glm2x.baselines.ridge import leave_one_out, penalties, ridge, thin_svd
+from glm2x.baselines.ridge import leave_one_out, left_singular, penalties, ridge
 from glm2x.baselines.simple import genotype_pcs, top_variant, training_mean
 from glm2x.errors import UsageError
 
@@ -46,36 +50,38 @@ EXACT = gene([[0, 0], [2, 0], [0, 2], [2, 2]], [1, 1, 5, 5], [[0, 0], [0, 1], [1
 
 
 def test_training_mean_is_one_number_for_all() -> None:
-    assert training_mean(gene([[0], [1], [2]], [1, 2, 4.5], [[0], [2]])).tolist() == [2.5, 2.5]
+    assert training_mean(gene([[0], [1], [2]], [1, 2, 4.5], [[0], [2]])).predicted.tolist() == [2.5, 2.5]
 
 
 def test_top_variant_finds_the_variant_and_its_line() -> None:
-    assert top_variant(EXACT) == pytest.approx([1, 3, 5])
+    assert top_variant(EXACT).predicted == pytest.approx([1, 3, 5])
 
 
 def test_top_variant_takes_a_negative_effect() -> None:
-    assert top_variant(gene([[0], [1], [2]], [3, 2, 1], [[0], [1], [2]])) == pytest.approx([3, 2, 1])
+    assert top_variant(gene([[0], [1], [2]], [3, 2, 1], [[0], [1], [2]])).predicted == pytest.approx(
+        [3, 2, 1]
+    )
 
 
 def test_top_variant_of_perfect_linkage_is_the_first() -> None:
     # both variants are the same among the people fitted; they differ in the person predicted
-    assert top_variant(gene([[0, 2], [1, 1], [2, 0]], [0, 1, 2], [[2, 2]])) == pytest.approx([2])
+    assert top_variant(gene([[0, 2], [1, 1], [2, 0]], [0, 1, 2], [[2, 2]])).predicted == pytest.approx([2])
 
 
 def test_genotype_pcs_fit_a_line_and_ignore_genotypes() -> None:
     data = gene([[0], [2], [0], [1]], [1, 2, 3, 4], [[0], [2]], ([[0], [1], [2], [3]], [[10], [-1]]))
-    assert genotype_pcs(data) == pytest.approx([11, 0])
+    assert genotype_pcs(data).predicted == pytest.approx([11, 0])
 
 
 def test_genotype_pcs_keep_a_degree_of_freedom() -> None:
     # three people leave room for one component of the two: the line through 0, 0, 3 at -1, 0, 1
     data = gene([[0], [1], [2]], [0, 0, 3], [[0]], ([[-1, 5], [0, 9], [1, 2]], [[2, 100]]))
-    assert genotype_pcs(data) == pytest.approx([1 + 2 * 1.5])
+    assert genotype_pcs(data).predicted == pytest.approx([1 + 2 * 1.5])
 
 
 def test_genotype_pcs_of_two_people_are_their_mean() -> None:
     data = gene([[0], [1]], [0, 3], [[0]], ([[-1], [1]], [[2]]))
-    assert genotype_pcs(data).tolist() == [1.5]
+    assert genotype_pcs(data).predicted.tolist() == [1.5]
 
 
 def test_genotype_pcs_need_components() -> None:
@@ -87,7 +93,7 @@ def test_standardise_by_the_people_fitted_only() -> None:
     design = standardise(gene([[0, 1], [2, 1], [0, 1], [2, 1]], [1, 2, 3, 6], [[1, 0], [2, 2]]))
     assert design is not None
     assert design.fit.tolist() == [[-1], [1], [-1], [1]]  # the second variant does not vary and is dropped
-    assert design.new.tolist() == [[0], [1]]
+    assert (design.kept.tolist(), design.centre.tolist(), design.scale.tolist()) == ([True, False], [1], [1])
     assert design.target.tolist() == [-2, -1, 0, 3]
     assert design.mean == 3
 
@@ -103,16 +109,18 @@ def test_standardise_by_the_people_fitted_only() -> None:
     ],
     ids=["no variant", "no variant that varies", "constant target", "two people"],
 )
-def test_nothing_to_fit_gives_the_training_mean_exactly(fit_predict: object, data: GeneData) -> None:
-    assert fit_predict(data).tolist() == [data.target_fit.mean()] * 4  # type: ignore[operator]
+def test_nothing_to_fit_gives_the_training_mean_exactly(
+    fit_predict: Callable[[GeneData], Fit], data: GeneData
+) -> None:
+    assert fit_predict(data).predicted.tolist() == [data.target_fit.mean()] * 4
 
 
 @pytest.mark.parametrize("fit_predict", [elastic_net, lasso])
-def test_noise_selects_no_variant_and_is_exactly_constant(fit_predict: object) -> None:
+def test_noise_selects_no_variant_and_is_exactly_constant(fit_predict: Callable[[GeneData], Fit]) -> None:
     constant = 0
     for seed in range(5):
         data = simulated(60, 3, effect=0.0, seed=seed)
-        predicted = fit_predict(data)  # type: ignore[operator]
+        predicted = fit_predict(data).predicted
         if predicted.std() < 1e-3:
             constant += 1
             assert predicted.tolist() == [data.target_fit.mean()] * 80
@@ -122,43 +130,53 @@ def test_noise_selects_no_variant_and_is_exactly_constant(fit_predict: object) -
 def test_gblup_without_heritability_is_exactly_constant() -> None:
     # people of one genotype differ as much as people of different ones: h2 is zero
     data = gene([[0], [0], [2], [2], [1], [1]], [1, 3, 1, 3, 1, 3], [[0], [1], [2]])
-    assert gblup(data).tolist() == [2, 2, 2]
+    assert gblup(data).predicted.tolist() == [2, 2, 2]
 
 
 @pytest.mark.parametrize("fit_predict", CIS)
-def test_a_strong_variant_is_found_by_all(fit_predict: object) -> None:
+def test_a_strong_variant_is_found_by_all(fit_predict: Callable[[GeneData], Fit]) -> None:
     data = simulated(80, 10, effect=2.0)
-    predicted = fit_predict(data)[80:]  # type: ignore[operator]
+    predicted = fit_predict(data).predicted[80:]
     assert np.corrcoef(predicted, data.dosage[80:, 0])[0, 1] > 0.9
 
 
 @pytest.mark.parametrize("fit_predict", CIS)
-def test_a_shift_of_the_target_shifts_the_prediction(fit_predict: object) -> None:
+def test_a_shift_of_the_target_shifts_the_prediction(fit_predict: Callable[[GeneData], Fit]) -> None:
     data = simulated(40, 5, effect=1.0)
     shifted = GeneData("S", data.dosage_fit, data.target_fit + 100, data.dosage)
-    assert fit_predict(shifted) == pytest.approx(fit_predict(data) + 100, abs=1e-4)  # type: ignore[operator]
+    assert fit_predict(shifted).predicted == pytest.approx(fit_predict(data).predicted + 100, abs=1e-4)
 
 
 @pytest.mark.parametrize("fit_predict", CIS)
-def test_the_fit_does_not_see_who_is_predicted(fit_predict: object) -> None:
+def test_the_fit_does_not_see_who_is_predicted(fit_predict: Callable[[GeneData], Fit]) -> None:
     data = simulated(40, 5, effect=1.0)
     few = GeneData("S", data.dosage_fit, data.target_fit, data.dosage[[41, 7]])
-    assert fit_predict(few) == pytest.approx(fit_predict(data)[[41, 7]])  # type: ignore[operator]
+    assert fit_predict(few).predicted == pytest.approx(fit_predict(data).predicted[[41, 7]])
 
 
 def test_leave_one_out_of_three_people_by_hand() -> None:
     # One column -1, 0, 1 (not of unit variance, which the identity does not need), target the same,
     # penalty 2: the slope is 2 / (2 + 2) = 1/2, the residuals are -1/2, 0, 1/2, and the leverages
-    # 1/3 + (1, 0, 1) / 4. The mean of (1/2 / (5/12))^2, 0 and the same is 2/3 * (6/5)^2.
+    # 1/3 + (1, 0, 1) / 4: the errors are 1/2 / (5/12) of either sign, and 0.
     column: NDArray[np.float64] = np.array([[-1.0], [0.0], [1.0]])
-    left, values, _ = thin_svd(column)
-    assert leave_one_out(left, values, column[:, 0], np.array([2.0])) == pytest.approx([2 / 3 * 36 / 25])
+    left, values = left_singular(column)
+    errors = leave_one_out(left, values, column[:, 0], np.array([2.0]))
+    assert errors[:, 0] == pytest.approx([-6 / 5, 0, 6 / 5])
 
 
 def test_perfect_linkage_leaves_no_null_singular_value() -> None:
-    left, values, right = thin_svd(np.array([[-1.0, -1.0], [0.0, 0.0], [1.0, 1.0]]))
-    assert (left.shape, right.shape) == ((3, 1), (1, 2))
+    left, values = left_singular(np.array([[-1.0, -1.0], [0.0, 0.0], [1.0, 1.0]]))
+    assert left.shape == (3, 1)
     assert values == pytest.approx([2.0])
+
+
+def test_more_variants_than_people_give_the_same_singular_vectors() -> None:
+    matrix = np.random.default_rng(0).normal(size=(5, 12))
+    matrix -= matrix.mean(axis=0)
+    left, values = left_singular(matrix)
+    expected_left, expected, _ = np.linalg.svd(matrix, full_matrices=False)
+    assert values == pytest.approx(expected[:4])  # the mean of each column is taken off: rank 4
+    assert np.abs(left) == pytest.approx(np.abs(expected_left[:, :4]))
 
 
 def test_penalties_scale_with_variants() -> None:
@@ -222,6 +240,27 @@ def test_path_drops_a_variant_whose_sign_turns_and_meets_the_conditions() -> Non
             assert np.abs(gradient[~there]).max(initial=0) <= penalty * l1_ratio * (1 + 1e-6)
 
 
+@pytest.mark.parametrize("l1_ratio", [0.1, 0.5, 0.95, 1.0])
+@pytest.mark.parametrize("seed", range(5))
+def test_path_of_linked_variants_meets_the_conditions(seed: int, l1_ratio: float) -> None:
+    # Each second variant is the one before it, now and then with one person changed or the alleles swapped:
+    # many enter and leave together.
+    rng = np.random.default_rng(seed)
+    dosage = rng.binomial(2, 0.3, size=(30, 40)).astype(float)
+    dosage[:, 1::2] = dosage[:, ::2]
+    dosage[rng.integers(0, 30, size=10), np.arange(1, 21, 2)] = 2
+    dosage[:, 21::4] = 2 - dosage[:, 21::4]
+    dosage = (dosage - dosage.mean(axis=0)) / dosage.std(axis=0)
+    target = rng.normal(size=30) + dosage[:, 0]
+    target -= target.mean()
+    grid = penalty_grid(dosage, target, l1_ratio)
+    for penalty, values in zip(grid, elastic_net_path(dosage, target, grid, l1_ratio), strict=True):
+        gradient = dosage.T @ (target - dosage @ values) / 30 - penalty * (1 - l1_ratio) * values
+        there = values != 0
+        assert gradient[there] == pytest.approx(penalty * l1_ratio * np.sign(values[there]), abs=1e-7)
+        assert np.abs(gradient[~there]).max(initial=0) <= penalty * l1_ratio + 1e-7
+
+
 def test_a_path_that_does_not_settle_warns(monkeypatch: pytest.MonkeyPatch) -> None:
     # a solution of the wrong sign throws the variant out as often as its gradient brings it in
     monkeypatch.setattr(path, "_solve", lambda gram, l2, right: -right)
@@ -231,12 +270,14 @@ def test_a_path_that_does_not_settle_warns(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_fold_errors_of_leave_one_out_without_variants() -> None:
     # at a penalty that leaves nothing, each of 0, 0, 3 is predicted by the mean of the others
-    errors = fold_errors(np.array([[-1.0], [0.0], [1.0]]), np.array([0.0, 0, 3]), np.array([100.0]), 0.5)
+    column, target = np.array([[-1.0], [0.0], [1.0]]), np.array([0.0, 0, 3])
+    held_out, errors = held_out_by_folds(column, target, np.array([100.0]), 0.5)
+    assert held_out[:, 0] == pytest.approx([1.5, 1.5, 0])
     assert sorted(errors[:, 0]) == pytest.approx([2.25, 2.25, 9])
 
 
 def test_few_people_have_as_many_folds() -> None:
-    assert np.isfinite(elastic_net(simulated(5, 4, effect=1.0))).all()
+    assert np.isfinite(elastic_net(simulated(5, 4, effect=1.0)).predicted).all()
 
 
 def test_find_baselines_keeps_the_order_given() -> None:
@@ -264,6 +305,120 @@ def test_find_baselines_names_the_nearest() -> None:
         find_baselines(["elasticnet"])
     assert caught.value.do == "did you mean elastic-net?"
     assert caught.value.wanted == ", ".join(BASELINES)
+
+
+def test_features_are_known_by_their_name_when_there_are_any() -> None:
+    assert find_baselines(["ridge-kmer"], ["ridge-kmer"])[0].inputs == "ridge-kmer"
+    with pytest.raises(UsageError, match="ridge-evo2 is fitted to embeddings, and none are given"):
+        find_baselines(["ridge-evo2"], ["ridge-kmer"])
+
+
+@pytest.mark.parametrize("fit_predict", CIS)
+def test_weights_and_intercept_are_the_prediction(fit_predict: Callable[[GeneData], Fit]) -> None:
+    data = simulated(40, 60, effect=1.0)
+    fit = fit_predict(data)
+    assert fit.weights is not None
+    assert np.count_nonzero(fit.weights) > 0
+    assert fit.intercept + data.dosage @ fit.weights == pytest.approx(fit.predicted)
+
+
+@pytest.mark.parametrize("fit_predict", [ridge, gblup, elastic_net])
+def test_who_is_held_out_has_not_been_seen(fit_predict: Callable[[GeneData], Fit]) -> None:
+    # Independent noise of 40 people: r of those held out is about 0, that of the fit is far above.
+    data = simulated(40, 60, effect=0.0, seed=3)
+    fit = fit_predict(GeneData("S", data.dosage_fit, data.target_fit + data.dosage_fit[:, 0], data.dosage))
+    assert fit.held_out is not None
+    held_out, fitted = (
+        np.corrcoef(values, data.target_fit + data.dosage_fit[:, 0])[0, 1]
+        for values in (fit.held_out, fit.predicted[:40])
+    )
+    assert held_out < fitted - 0.2
+
+
+@pytest.mark.parametrize("fit_predict", [ridge, gblup])
+def test_left_out_predictions_are_those_of_refits(fit_predict: Callable[[GeneData], Fit]) -> None:
+    data = simulated(30, 8, effect=3.0)
+    fit = fit_predict(data)
+    design = standardise(data)
+    assert design is not None
+    assert fit.weights is not None
+    assert fit.held_out is not None
+    # The penalty that the weights of the fit imply, from their own normal equations.
+    weights = fit.weights[design.kept] * design.scale
+    right = design.fit.T @ (design.target - design.fit @ weights)
+    penalty = float(right @ weights / (weights @ weights))
+    for out in (0, 17):
+        kept = np.arange(30) != out
+        x, y = design.fit[kept] - design.fit[kept].mean(axis=0), design.target[kept]
+        refit = np.linalg.solve(x.T @ x + penalty * np.eye(8), x.T @ (y - y.mean()))
+        expected = design.mean + y.mean() + (design.fit[out] - design.fit[kept].mean(axis=0)) @ refit
+        assert fit.held_out[out] == pytest.approx(expected)
+
+
+def test_a_prior_is_a_scale_of_the_columns() -> None:
+    # prior variances 3 and 1 have the mean 2: standard deviations sqrt(3 / 2) and sqrt(1 / 2)
+    data = gene([[0, 0], [2, 0], [0, 2], [2, 2]], [1, 1, 5, 6], [[0, 0]])
+    design = standardise(
+        GeneData("G", data.dosage_fit, data.target_fit, data.dosage, prior=np.array([3.0, 1]))
+    )
+    assert design is not None
+    assert design.fit.std(axis=0) == pytest.approx([1.5**0.5, 0.5**0.5])
+
+
+def test_a_prior_of_nothing_on_a_variant_leaves_it_out() -> None:
+    data = simulated(60, 3, effect=2.0)
+    prior = np.array([1e-20, 1.0, 1.0])
+    fit = ridge(GeneData("S", data.dosage_fit, data.target_fit, data.dosage, prior=prior))
+    assert fit.weights is not None
+    assert abs(fit.weights[0]) < 1e-6
+    with pytest.raises(ValueError, match="prior is"):
+        GeneData("S", data.dosage_fit, data.target_fit, data.dosage, prior=prior[:2])
+
+
+def test_heritability_of_one_group_difference_by_hand() -> None:
+    # As above, h2 = 2/3: variances v of 3, 1/3, 1/3, so that (lambda - 1) / v is 1, -3, -3 and the
+    # information half of their squared deviations from -5/3. Their squares over v are 3, 3, 3; at 0, 9, 1, 1.
+    values, projected = np.array([4.0, 0.0, 0.0]), np.array([3.0, 1.0, 1.0])
+    found = heritability(2 / 3, values, projected)
+    assert found.se == pytest.approx((0.5 * (64 + 16 + 16) / 9) ** -0.5)
+    ratio = 2 * np.diff(restricted_likelihood(np.array([0.0, 2 / 3]), values, projected))[0]
+    assert ratio == pytest.approx(3 * np.log(11 / 3) - (3 * np.log(3) + np.log(3) + 2 * np.log(1 / 3)))
+    assert found.p == pytest.approx(0.5 * float(chi2.sf(ratio, 1)))
+    assert found.low == 0  # three people say little
+    assert found.high > 0.99
+
+
+def test_the_interval_is_where_the_likelihood_has_fallen_by_1_92() -> None:
+    rng = np.random.default_rng(1)
+    values = rng.gamma(0.3, 3.0, size=200)
+    projected = rng.normal(size=200) * np.sqrt(0.5 * values + 0.5)
+    h2 = reml(values, projected)
+    found = heritability(h2, values, projected)
+    assert 0 < found.low < h2 < found.high < 1
+    best, low, high = restricted_likelihood(np.array([h2, found.low, found.high]), values, projected)
+    assert (best - low, best - high) == pytest.approx((1.9207, 1.9207), abs=0.02)
+
+
+def test_no_heritability_has_p_of_one_and_an_interval_from_zero() -> None:
+    data = gene([[0], [0], [2], [2], [1], [1]], [1, 3, 1, 3, 1, 3], [[0], [1], [2]])
+    found = gblup(data).heritability
+    assert found is not None
+    assert (found.h2, found.low, found.p) == (0, 0, 1)
+    alike = heritability(0.0, np.ones(4), np.arange(4.0))  # K is the identity: h2 is not to be told
+    assert np.isnan(alike.se)
+
+
+def test_intervals_of_h2_hold_the_truth_in_95_of_100_simulations() -> None:
+    rng = np.random.default_rng(0)
+    dosage = rng.binomial(2, 0.3, size=(150, 30)).astype(float)
+    design = (dosage - dosage.mean(axis=0)) / dosage.std(axis=0)
+    values, _ = relationship_eigen(design)
+    covered, draws = 0, 400
+    for _ in range(draws):
+        projected = rng.normal(size=149) * np.sqrt(0.4 * values + 0.6)
+        found = heritability(reml(values, projected), values, projected)
+        covered += found.low <= 0.4 <= found.high
+    assert 0.92 < covered / draws < 0.98
 
 
 @pytest.mark.parametrize(

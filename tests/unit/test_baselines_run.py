@@ -13,6 +13,7 @@ import pytest
 
 from glm2x.baselines import components, run
 from glm2x.baselines.components import component_names, genotype_components
+from glm2x.baselines.data import Fit
 from glm2x.baselines.path import NotConverged
 from glm2x.baselines.registry import Baseline
 from glm2x.baselines.run import run_baselines
@@ -43,10 +44,14 @@ class FakeCohort:
     def individual_index(self, ids: tuple[str, ...]) -> Any:
         return np.array([self.individuals.index(name) for name in ids], dtype=np.int64)
 
+    def gene(self, gene: str) -> Any:
+        return self.genes[self.gene_ids.index(gene)]
+
     def dosages(self, gene: str, window: int) -> Any:
         inside = [p for p in DOSAGE if TSS[gene] - window / 2 <= p < TSS[gene] + window / 2]
         dosage = np.array([DOSAGE[p] for p in inside], dtype=np.float32).reshape(-1, 6).T
-        return SimpleNamespace(position=np.array(inside, dtype=np.int64), dosage=dosage)
+        position = np.array(inside, dtype=np.int64)
+        return SimpleNamespace(position=position, distance=position - TSS[gene], dosage=dosage)
 
 
 SPLIT = SimpleNamespace(
@@ -83,7 +88,7 @@ def predict(
         say=said.append,
         **options,
     )
-    return made.frame, said, made.metadata
+    return made.predictions.frame, said, made.predictions.metadata
 
 
 def predicted(frame: pl.DataFrame, gene: str) -> dict[str, float]:
@@ -101,7 +106,10 @@ def test_training_mean_is_fitted_on_training_and_validation_people() -> None:
 def test_the_table_holds_every_model_seen_gene_and_person_of_the_split() -> None:
     frame, _, metadata = predict(["top-variant", "training-mean"])
     assert frame.height == 2 * 3 * 5
-    assert frame["model"].unique(maintain_order=True).to_list() == ["top-variant", "training-mean"]
+    assert frame["model"].cast(pl.String).unique(maintain_order=True).to_list() == [
+        "top-variant",
+        "training-mean",
+    ]
     assert frame["gene"].unique(maintain_order=True).to_list() == ["two", "one", "empty"]
     assert frame["individual"][:5].to_list() == ["c", "a", "b", "d", "f"]
     assert frame["individual_split"][:5].to_list() == ["train", "train", "validation", "validation", "test"]
@@ -161,7 +169,7 @@ def test_progress_counts_genes() -> None:
 
 
 def test_processes_change_nothing() -> None:
-    models = ["elastic-net", "ridge", "gblup"]
+    models = ["elastic-net", "ridge", "gblup", "informed-gblup"]
     one, _, _ = predict(models, jobs=1)
     two, _, _ = predict(models, jobs=2)
     assert one.equals(two)
@@ -172,9 +180,9 @@ def test_the_order_of_people_in_a_split_changes_nothing(monkeypatch: pytest.Monk
 
     def fit(data: Any) -> Any:
         seen_orders.append(data.target_fit.tolist())
-        return np.zeros(data.people)
+        return Fit(np.zeros(data.people))
 
-    monkeypatch.setattr(run, "BASELINES", {"ridge": Baseline("ridge", "", fit)})
+    monkeypatch.setattr(run, "find_baselines", lambda *_: (Baseline("ridge", "", fit),))
     predict(["ridge"])
     # inner folds go by the order of people: here a, b, c, d though the split says c, a and b, d
     assert seen_orders == [[1, 1, 5], [1, 2, 3, 2], [0, 1, 2, 5]]
@@ -183,9 +191,10 @@ def test_the_order_of_people_in_a_split_changes_nothing(monkeypatch: pytest.Monk
 def patched(monkeypatch: pytest.MonkeyPatch, message: str, category: type[Warning]) -> None:
     def fit(data: Any) -> Any:
         warnings.warn(message, category, stacklevel=1)
-        return np.zeros(data.people)
+        return Fit(np.zeros(data.people))
 
-    monkeypatch.setattr(run, "BASELINES", {"ridge": Baseline("ridge", "", cast(Callable[[Any], Any], fit))})
+    made = Baseline("ridge", "", cast(Callable[[Any], Any], fit))
+    monkeypatch.setattr(run, "find_baselines", lambda *_: (made,))
 
 
 def test_fits_that_do_not_converge_are_counted_and_said(monkeypatch: pytest.MonkeyPatch) -> None:

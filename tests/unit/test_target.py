@@ -73,6 +73,25 @@ def test_too_few_people_for_the_covariates(demo_cohort: Cohort, demo_split: Spli
     make_target(demo_cohort, few, "residual", ["genotype_PC1"])
 
 
+def test_residuals_of_everyones_coefficients_need_everyone_to_be_enough(
+    demo_cohort: Cohort, demo_split: Split
+) -> None:
+    few = replace(demo_split, train=demo_split.train[:8])
+    make_target(demo_cohort, few, "residual-all")  # 3 covariates, 358 people
+    names = tuple(f"c{i}" for i in range(120))
+    many = Cohort(
+        demo_cohort.folder,
+        demo_cohort.manifest,
+        demo_cohort.genes,
+        demo_cohort.people,
+        demo_cohort.expression,
+        names,
+        np.random.default_rng(0).normal(size=(120, 358)),
+    )
+    with pytest.raises(UsageError, match="120 covariates are too many for 358 people"):
+        make_target(many, few, "residual-all")
+
+
 def test_a_cohort_without_covariates_has_no_residuals(small) -> None:
     cohort = small.build()
     split = Split(("ann",), (), ("bob",), cohort.gene_ids, (), (), "lists", None, cohort.digest, 8)

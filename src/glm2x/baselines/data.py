@@ -1,4 +1,4 @@
-"""What one baseline is given: the dosages and targets of one gene, and nothing else.
+"""What one baseline is given, and what it gives: one gene's dosages and targets, and a model of them.
 
 The people to fit and the people to predict are separate arrays, so that a baseline cannot see the
 target of a person it is not fitted on.
@@ -26,7 +26,7 @@ class GeneData:
     gene
         Its identifier.
     dosage_fit : float [people fitted, variants]
-        Alternative alleles carried (0, 1, 2) by the people to fit on.
+        Alternative alleles carried (0, 1, 2) by the people to fit on; or any other features of theirs.
     target_fit : float64 [people fitted]
         Their targets, in the target's scale; all finite.
     dosage : float [people predicted, variants]
@@ -35,6 +35,9 @@ class GeneData:
         Genotype principal components of the people to fit on.
     components : float64 [people predicted, components], optional
         The same of the people to predict.
+    prior : float64 [variants], optional
+        The prior variance of the effect of each variant, on any common scale, positive: of a standard
+        deviation of its dosage. Without it all are alike.
 
     Raises
     ------
@@ -48,6 +51,7 @@ class GeneData:
     dosage: NDArray[Any]
     components_fit: NDArray[np.float64] | None = None
     components: NDArray[np.float64] | None = None
+    prior: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.target_fit)
@@ -59,30 +63,113 @@ class GeneData:
             )
         if (self.components_fit is None) != (self.components is None):
             raise ValueError(f"{self.gene}: components are needed for the people fitted and predicted")
+        if self.prior is not None and self.prior.shape != (self.dosage.shape[1],):
+            raise ValueError(f"{self.gene}: prior is {self.prior.shape}, dosage {self.dosage.shape}")
 
     @property
     def people(self) -> int:
         """The number of people to predict."""
         return int(self.dosage.shape[0])
 
+    @property
+    def varies(self) -> NDArray[np.bool_]:
+        """Which variants vary among the people fitted, bool [variants]."""
+        varies: NDArray[np.bool_] = self.dosage_fit.max(axis=0) > self.dosage_fit.min(axis=0)
+        return varies
+
+
+class Heritability(NamedTuple):
+    """The share of a target's variance that the variants of its window explain; see `heritability.py`.
+
+    h2, se : its REML estimate and standard error (NaN where it is not defined)
+    low, high : its 95 % profile likelihood interval
+    p : of h2 = 0, by likelihood ratio
+    """
+
+    h2: float
+    se: float
+    low: float
+    high: float
+    p: float
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One baseline fitted to one gene.
+
+    Parameters
+    ----------
+    predicted : float64 [people predicted]
+        In the target's scale.
+    intercept
+        What somebody without any of the alternative alleles is predicted.
+    weights : float64 [variants], optional
+        What each alternative allele adds; none where the model is not one of variants.
+    held_out : float64 [people fitted], optional
+        What each person is predicted by the others at the penalty chosen (of the folds that left the
+        person out, or left out alone), where the model comes by it.
+    heritability
+        Of a mixed model.
+    """
+
+    predicted: NDArray[np.float64]
+    intercept: float = np.nan
+    weights: NDArray[np.float64] | None = None
+    held_out: NDArray[np.float64] | None = None
+    heritability: Heritability | None = None
+
 
 class Standardised(NamedTuple):
-    """Dosages with mean 0 and variance 1 over the people fitted; their variants vary there.
+    """Dosages with mean 0 over the people fitted and a variance of 1, or of the prior; they vary there.
 
     fit : float64 [people fitted, variants kept]
-    new : float64 [people predicted, variants kept], by the same means and standard deviations
     target : float64 [people fitted], minus its mean
     mean : that mean
+    kept : bool [variants]
+    centre, scale : float64 [variants kept], taken off the dosages, and what they were divided by
     """
 
     fit: NDArray[np.float64]
-    new: NDArray[np.float64]
     target: NDArray[np.float64]
     mean: float
+    kept: NDArray[np.bool_]
+    centre: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    def model(
+        self,
+        data: GeneData,
+        weights: NDArray[np.float64],
+        *,
+        held_out: NDArray[np.float64] | None = None,
+        heritability: Heritability | None = None,
+    ) -> Fit:
+        """Return the fit of these weights, float64 [variants kept], of the standardised dosages.
+
+        Parameters
+        ----------
+        held_out : float64 [people fitted], optional
+            In the scale of `target`, without the mean.
+        """
+        allele = np.zeros(len(self.kept))
+        allele[self.kept] = weights / self.scale
+        shift = float(self.centre @ allele[self.kept])
+        # Centred first: features of a large mean and a small variance would lose their digits.
+        new = data.dosage[:, self.kept].astype(np.float64) - self.centre
+        return Fit(
+            self.mean + new @ allele[self.kept],
+            self.mean - shift,
+            allele,
+            None if held_out is None else self.mean + held_out,
+            heritability,
+        )
 
 
 def standardise(data: GeneData) -> Standardised | None:
     """Standardise dosages by the people fitted (population standard deviation), dropping constant variants.
+
+    Under a prior the variances are proportional to it, with a mean of 1: then a model that takes all
+    variants for alike has that prior.
 
     Returns
     -------
@@ -93,14 +180,16 @@ def standardise(data: GeneData) -> Standardised | None:
     target = data.target_fit
     if len(target) < 3 or is_constant(target):
         return None
-    varies = data.dosage_fit.max(axis=0, initial=-np.inf) > data.dosage_fit.min(axis=0, initial=np.inf)
+    varies = data.varies
     if not varies.any():
         return None
     fit = data.dosage_fit[:, varies].astype(np.float64)
-    mean, deviation = fit.mean(axis=0), fit.std(axis=0)
-    new = (data.dosage[:, varies].astype(np.float64) - mean) / deviation
-    centre = float(target.mean())
-    return Standardised((fit - mean) / deviation, new, target - centre, centre)
+    centre, scale = fit.mean(axis=0), fit.std(axis=0)
+    if data.prior is not None:
+        prior = data.prior[varies]
+        scale = scale / np.sqrt(prior / prior.mean())
+    mean = float(target.mean())
+    return Standardised((fit - centre) / scale, target - mean, mean, varies, centre, scale)
 
 
 def is_constant(target: NDArray[np.float64]) -> bool:

@@ -3,9 +3,10 @@
 Nearby variants are so alike that coordinate descent creeps: on a gene of 150 variants it stops at its
 limit of iterations for one penalty in fifteen. The variants with a coefficient, though, are few, and for
 known signs their coefficients solve a small linear system. So: solve it, take out a variant whose sign
-would turn, let in the one that most violates its condition, until none does (feature-sign search,
-Lee et al. 2007). Each step lowers the objective, so that it ends; neighbouring penalties differ by a
-variant or two. That is eight times as fast here as coordinate descent, and exact.
+would turn, let in those that violate their condition, until none does (feature-sign search,
+Lee et al. 2007; there one at a time, which takes more steps to the same end). But for the first few
+steps of a penalty each lowers the objective, so that it ends; neighbouring penalties differ by few
+variants. Exact, and many times as fast here as coordinate descent.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 _TOLERANCE = 1e-7  # of the L1 penalty, by which a left-out variant's gradient may exceed it
 # Of a variant's variance: the lasso of linearly dependent variants has no one answer without.
 _LEAST_L2 = 1e-9
+_BOLD = 4  # steps at each penalty that take out at once all variants whose sign would turn
 
 
 class NotConverged(RuntimeWarning):
@@ -59,12 +61,16 @@ def elastic_net_path(
     for row, penalty in zip(coefficients, penalties, strict=True):
         l1 = people * penalty * l1_ratio
         l2 = people * max(penalty * (1.0 - l1_ratio), _LEAST_L2)
-        for _ in range(10 * variants + 100):
+        for tried in range(10 * variants + 100):
             rows = gram[active]  # [active, variants]
             solved = _solve(rows[:, active], l2, covariance[active] - l1 * signs)
             turned = solved * signs <= 0
+            if turned.any() and tried < _BOLD:
+                active, values, signs = active[~turned], values[~turned], signs[~turned]
+                continue
             if turned.any():
-                # Go towards the solution as far as the first sign that would turn, and drop it there.
+                # Go towards the solution as far as the first sign that would turn, and drop it there. Of
+                # those that have just come in at least one does not turn, for the solution lies downhill.
                 share = np.zeros(len(active))  # a variant that has just come in turns at once
                 np.divide(values, values - solved, out=share, where=turned & (values != 0))
                 step = share[turned].min()
@@ -76,14 +82,14 @@ def elastic_net_path(
             gradient = covariance - values @ rows
             outside = np.abs(gradient)
             outside[active] = 0.0
-            worst = int(outside.argmax())
-            if outside[worst] <= l1 * (1.0 + _TOLERANCE):
+            new = np.flatnonzero(outside > l1 * (1.0 + _TOLERANCE))
+            if not len(new):
                 break
-            if not known[worst]:
-                gram[worst] = dosage.T @ dosage[:, worst]
-                known[worst] = True
-            active = np.append(active, worst)
-            values, signs = np.append(values, 0.0), np.append(signs, np.sign(gradient[worst]))
+            unknown = new[~known[new]]
+            gram[unknown] = dosage[:, unknown].T @ dosage
+            known[unknown] = True
+            active = np.append(active, new)
+            values, signs = np.append(values, np.zeros(len(new))), np.append(signs, np.sign(gradient[new]))
         else:
             message = f"the active set of penalty {penalty:.3g} did not settle"
             warnings.warn(message, NotConverged, stacklevel=2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from glm2x.baselines.data import GeneData, standardise
+from glm2x.baselines.data import Fit, GeneData, standardise
 from glm2x.baselines.path import elastic_net_path
 from glm2x.baselines.simple import training_mean
 
@@ -14,17 +14,13 @@ PENALTIES = 100
 SMALLEST = 0.01  # of the largest penalty
 
 
-def elastic_net(data: GeneData) -> NDArray[np.float64]:
+def elastic_net(data: GeneData) -> Fit:
     """Predict by elastic net, half L1 and half L2 (`l1_ratio` 0.5), as PrediXcan does.
 
     100 penalties from the least one that leaves no variant down to 0.01 of it, geometrically; the
     one with the least error over `KFold(10, shuffle=True, random_state=0)` (the mean of the folds'
     mean squared errors) is refitted on everyone. Where that is the largest, the prediction is
     exactly the training mean. What scikit-learn's `ElasticNetCV` does, solved exactly.
-
-    Returns
-    -------
-    float64 [people predicted]
 
     Warns
     -----
@@ -34,13 +30,8 @@ def elastic_net(data: GeneData) -> NDArray[np.float64]:
     return _penalised(data, l1_ratio=0.5)
 
 
-def lasso(data: GeneData) -> NDArray[np.float64]:
-    """Predict by lasso; as `elastic_net`, with the L1 penalty only.
-
-    Returns
-    -------
-    float64 [people predicted]
-    """
+def lasso(data: GeneData) -> Fit:
+    """Predict by lasso; as `elastic_net`, with the L1 penalty only."""
     return _penalised(data, l1_ratio=1.0)
 
 
@@ -62,10 +53,10 @@ def penalty_grid(
     return np.geomspace(largest, largest * SMALLEST, PENALTIES)
 
 
-def fold_errors(
+def held_out_by_folds(
     dosage: NDArray[np.float64], target: NDArray[np.float64], penalties: NDArray[np.float64], l1_ratio: float
-) -> NDArray[np.float64]:
-    """Return the mean squared error of the people left out, float64 [folds, penalties].
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return what the people left out of each fold are predicted, and the folds' mean squared errors.
 
     Parameters
     ----------
@@ -76,27 +67,32 @@ def fold_errors(
         Descending.
     l1_ratio
         The L1 share of the penalty.
+
+    Returns
+    -------
+    float64 [people, penalties] and float64 [folds, penalties]
     """
     from sklearn.model_selection import KFold
 
     folds = KFold(min(FOLDS, len(target)), shuffle=True, random_state=0)
+    held_out = np.empty((len(target), len(penalties)))
     errors = []
     for kept, out in folds.split(dosage):
         centre, mean = dosage[kept].mean(axis=0), target[kept].mean()
         coefficients = elastic_net_path(dosage[kept] - centre, target[kept] - mean, penalties, l1_ratio)
-        predicted = mean + (dosage[out] - centre) @ coefficients.T  # [people left out, penalties]
-        errors.append(np.mean((target[out, None] - predicted) ** 2, axis=0))
-    return np.array(errors)
+        held_out[out] = mean + (dosage[out] - centre) @ coefficients.T
+        errors.append(np.mean((target[out, None] - held_out[out]) ** 2, axis=0))
+    return held_out, np.array(errors)
 
 
-def _penalised(data: GeneData, l1_ratio: float) -> NDArray[np.float64]:
+def _penalised(data: GeneData, l1_ratio: float) -> Fit:
     design = standardise(data)
     if design is None:
         return training_mean(data)
     penalties = penalty_grid(design.fit, design.target, l1_ratio)
-    best = int(fold_errors(design.fit, design.target, penalties, l1_ratio).mean(axis=0).argmin())
-    coefficients = elastic_net_path(design.fit, design.target, penalties[: best + 1], l1_ratio)[best]
-    if best == 0 or not coefficients.any():
+    held_out, errors = held_out_by_folds(design.fit, design.target, penalties, l1_ratio)
+    best = int(errors.mean(axis=0).argmin())
+    if best == 0:
         return training_mean(data)  # by definition without variants; what is left is rounding
-    predicted: NDArray[np.float64] = design.mean + design.new @ coefficients
-    return predicted
+    coefficients = elastic_net_path(design.fit, design.target, penalties[: best + 1], l1_ratio)[best]
+    return design.model(data, coefficients, held_out=held_out[:, best])

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-import numpy as np
-from numpy.typing import NDArray
-
-from glm2x.baselines.data import GeneData
+from glm2x.baselines.data import Fit, GeneData
+from glm2x.baselines.features import PREFIX, pooled_ridge
 from glm2x.baselines.gblup import gblup
 from glm2x.baselines.penalised import elastic_net, lasso
 from glm2x.baselines.ridge import ridge
 from glm2x.baselines.simple import genotype_pcs, top_variant, training_mean
 from glm2x.errors import UsageError
+
+WINDOW = "window"
+PRIOR = "prior"
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,11 @@ class Baseline:
         As `--models` and the column `model` have it.
     summary
         One line of help.
-    fit_predict
-        Takes one gene's `GeneData` and returns float64 [people predicted] in the target's scale.
+    fit
+        Fits one gene's `GeneData` and predicts, in the target's scale.
+    inputs
+        What it is fitted to: the variants of the `window`; those of the wider window of the `prior`, with
+        it; or features, by the model's own name.
     components
         Whether it needs genotype PCs.
     slow
@@ -38,7 +42,8 @@ class Baseline:
 
     name: str
     summary: str
-    fit_predict: Callable[[GeneData], NDArray[np.float64]]
+    fit: Callable[[GeneData], Fit]
+    inputs: str = WINDOW
     components: bool = False
     slow: bool = False
 
@@ -51,26 +56,56 @@ _ALL = (
     Baseline("lasso", "as elastic-net, with the L1 penalty only", lasso, slow=True),
     Baseline("ridge", "penalty by leave-one-out error", ridge),
     Baseline("gblup", "mixed model on the window's relationship matrix, variances by REML", gblup),
+    Baseline(
+        "informed-ridge",
+        "ridge under a prior on each variant, learnt over all genes",
+        ridge,
+        PRIOR,
+        slow=True,
+    ),
+    Baseline(
+        "informed-gblup",
+        "gblup under a prior on each variant, learnt over all genes",
+        gblup,
+        PRIOR,
+        slow=True,
+    ),
 )
 
 BASELINES: Mapping[str, Baseline] = MappingProxyType({baseline.name: baseline for baseline in _ALL})
-"""Every baseline, in the order reports show them."""
+"""Every baseline that needs nothing but a cohort, in the order reports show them."""
 
 
-def find_baselines(names: Sequence[str]) -> tuple[Baseline, ...]:
+def find_baselines(names: Sequence[str], features: Collection[str] = ()) -> tuple[Baseline, ...]:
     """Return the baselines of these names, in the order given.
+
+    Parameters
+    ----------
+    features
+        The models on features that there are, such as ``ridge-kmer``.
 
     Raises
     ------
     UsageError
         No names, one given twice, or an unknown one (the nearest known one is named).
     """
-    known = ", ".join(BASELINES)
+    there = dict(BASELINES)
+    for name in features:
+        summary = f"ridge on pooled embeddings of {name.removeprefix(PREFIX)}"
+        there[name] = Baseline(name, summary, pooled_ridge, name, slow=True)
+    known = ", ".join(there)
     if not names:
         raise UsageError("no baseline was named", wanted=known, do="give --models NAME,...")
     for name in names:
-        if name not in BASELINES:
-            near = difflib.get_close_matches(name, BASELINES, n=1, cutoff=0.4)
+        if name not in there:
+            near = difflib.get_close_matches(name, there, n=1, cutoff=0.4)
+            if name.startswith(PREFIX):
+                raise UsageError(
+                    f"the baseline {name} is fitted to embeddings, and none are given",
+                    where="--models",
+                    wanted=known,
+                    do="give the embeddings of that backbone, or leave it out",
+                )
             raise UsageError(
                 f"no baseline is called {name!r}",
                 where="--models",
@@ -79,4 +114,4 @@ def find_baselines(names: Sequence[str]) -> tuple[Baseline, ...]:
             )
         if names.count(name) > 1:
             raise UsageError(f"the baseline {name} is named twice", where="--models", do="name it once")
-    return tuple(BASELINES[name] for name in names)
+    return tuple(there[name] for name in names)

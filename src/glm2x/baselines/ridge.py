@@ -5,35 +5,37 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from glm2x.baselines.data import GeneData, standardise
+from glm2x.baselines.data import Fit, GeneData, standardise
 from glm2x.baselines.simple import training_mean
 
 # Penalties per variant: lambda = variants * SCALE. As a variance ratio (1 - h2) / h2 of the same
 # model in Bayesian dress it spans window heritabilities of 0.99 to 0.01; never an exact null model.
 SCALES: NDArray[np.float64] = np.geomspace(1e-2, 1e2, 41)
 
+# Singular values below these shares of the largest are rounding. Through the square, where there are
+# more variants than people, half the digits are lost; the least penalty is far above either.
+_LEAST = 1e-8
+_LEAST_BY_SQUARE = 1e-6
 
-def ridge(data: GeneData) -> NDArray[np.float64]:
+
+def ridge(data: GeneData) -> Fit:
     """Predict by ridge regression on the standardised dosages of the window.
 
     With ``Z = U diag(s) V'`` (columns centred, so that the unpenalised intercept is the mean) the
     hat matrix is ``H = 11'/n + U diag(s^2 / (s^2 + lambda)) U'`` and the leave-one-out error of a
     person is ``e / (1 - H_ii)``, exactly, for fixed columns (Allen's PRESS). The penalty with the
-    least mean square of it wins.
-
-    Returns
-    -------
-    float64 [people predicted]
+    least mean square of it wins. All by U and s: with more variants than people, or as many features
+    as an embedding has, the cost is that of ``Z Z'``.
     """
     design = standardise(data)
     if design is None:
         return training_mean(data)
-    left, values, right = thin_svd(design.fit)
+    left, values = left_singular(design.fit)
     penalty = penalties(design.fit.shape[1])
-    best = penalty[int(np.argmin(leave_one_out(left, values, design.target, penalty)))]
-    weights = right.T @ (values / (values**2 + best) * (left.T @ design.target))
-    predicted: NDArray[np.float64] = design.mean + design.new @ weights
-    return predicted
+    errors = leave_one_out(left, values, design.target, penalty)
+    best = int(np.argmin(np.mean(errors**2, axis=0)))
+    dual = left @ (left.T @ design.target / (values**2 + penalty[best]))
+    return design.model(data, design.fit.T @ dual, held_out=design.target - errors[:, best])
 
 
 def penalties(variants: int) -> NDArray[np.float64]:
@@ -47,7 +49,7 @@ def leave_one_out(
     target: NDArray[np.float64],
     penalty: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return the mean squared leave-one-out error of each penalty.
+    """Return the leave-one-out error of each person at each penalty.
 
     Parameters
     ----------
@@ -61,22 +63,30 @@ def leave_one_out(
 
     Returns
     -------
-    float64 [penalties]
+    float64 [people, penalties]
     """
     shrink = values[:, None] ** 2 / (values[:, None] ** 2 + penalty)  # [rank, penalties]
     residual = target[:, None] - left @ (shrink * (left.T @ target)[:, None])  # [people, penalties]
     leverage = 1.0 / len(target) + left**2 @ shrink
-    error: NDArray[np.float64] = np.mean((residual / (1.0 - leverage)) ** 2, axis=0)
+    error: NDArray[np.float64] = residual / (1.0 - leverage)
     return error
 
 
-def thin_svd(
-    matrix: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return left vectors [people, rank], values [rank] and right vectors [rank, variants].
+def left_singular(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return left singular vectors [people, rank] and values [rank], descending.
 
     Perfect linkage makes many singular values zero; those carry rounding only and are left out.
+
+    Parameters
+    ----------
+    matrix : float64 [people, variants]
     """
-    left, values, right = np.linalg.svd(matrix, full_matrices=False)
-    kept = values > values[0] * 1e-8
-    return left[:, kept], values[kept], right[kept]
+    people, variants = matrix.shape
+    if people < variants:
+        squares, left = np.linalg.eigh(matrix @ matrix.T)
+        values, left = np.sqrt(np.maximum(squares[::-1], 0.0)), left[:, ::-1]
+        kept = values > values[0] * _LEAST_BY_SQUARE
+    else:
+        left, values, _ = np.linalg.svd(matrix, full_matrices=False)
+        kept = values > values[0] * _LEAST
+    return left[:, kept], values[kept]

@@ -18,7 +18,7 @@ from glm2x.errors import UsageError
 DRAWS = 5
 
 
-def parse_counts(text: str) -> tuple[int | None, ...]:
+def parse_counts(text: str, option: str = "--train-count") -> tuple[int | None, ...]:
     """Read ``10,20,all``: numbers of people, None for all of them (`UsageError` for anything else)."""
     words = [word.strip() for word in text.split(",")]
     numbers = [word.isascii() and word.isdigit() and int(word) > 0 for word in words]
@@ -26,7 +26,7 @@ def parse_counts(text: str) -> tuple[int | None, ...]:
     counts = tuple(None if word == "all" else int(word) for word in words) if known else ()
     if not known or len(set(counts)) < len(words):
         raise UsageError(
-            "--train-count is no list of numbers of people",
+            f"{option} is no list of numbers of people",
             got=text,
             wanted="different whole numbers by commas, or all, such as 10,20,50,100,all",
         )

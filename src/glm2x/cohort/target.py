@@ -62,7 +62,8 @@ def make_target(
         A raw value is negative, a seen gene has no training person (and is not one of reference
         alone), or covariates are missing.
     UsageError
-        Fewer than three training people a covariate (their residuals say nothing).
+        Fewer than three people a covariate among those whom its coefficients are fitted on: training
+        people for `residual`, everyone for `residual-all` (residuals of so few say nothing).
     """
     logged = log_expression(cohort)
     train = cohort.individual_index(split.train)
@@ -71,14 +72,15 @@ def make_target(
     if mode == "log":
         return Target(mode, logged, _reference(means, cohort))
     names, covariates = _kept(cohort, covariates_keep, np.asarray(np.isfinite(logged).any(axis=0)))
-    if len(train) < 3 * len(names):
+    fitted_on = train if mode == "residual" else np.arange(len(cohort.individuals))
+    if len(fitted_on) < 3 * len(names):
+        people = f"{len(train)} training people" if mode == "residual" else f"{len(fitted_on)} people"
         raise UsageError(
-            f"{len(names)} covariates are too many for {len(train)} training people",
-            got=f"{len(train) / len(names):.1f} people a covariate",
+            f"{len(names)} covariates are too many for {people}",
+            got=f"{len(fitted_on) / len(names):.1f} people a covariate",
             wanted="at least 3",
             do="--covariates-keep with fewer of " + ", ".join(names[:5]) + ("..." if len(names) > 5 else ""),
         )
-    fitted_on = train if mode == "residual" else np.arange(len(cohort.individuals))
     residuals = np.full_like(logged, np.nan)
     design = np.column_stack([np.ones(covariates.shape[1]), covariates.T])
     for g, row in enumerate(logged):

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from glm2x.console import progress, say
+
+if TYPE_CHECKING:
+    from glm2x.baselines.run import BaselineRun
+    from glm2x.cohort.cohort import Cohort
+    from glm2x.cohort.split import Split
 
 DEFAULT = "training-mean,genotype-pcs,top-variant,elastic-net,ridge,gblup"
 
@@ -19,7 +24,14 @@ def baseline(
     models: str = DEFAULT,
     target: Literal["log", "residual", "residual-all"] = "log",
     window: int = 64_000,
+    prior_window: int = 400_000,
+    variant_scores: Path | None = None,
+    embeddings: Path | None = None,
     covariates_keep: str | None = None,
+    few_shot: str | None = None,
+    draws: int | None = None,
+    weights_out: Path | None = None,
+    genes_out: Path | None = None,
     jobs: int | None = None,
     force: bool = False,
 ) -> None:
@@ -34,48 +46,147 @@ def baseline(
     out
         The table to write: .parquet, or .csv.
     models
-        By commas: training-mean, genotype-pcs, top-variant, elastic-net, lasso, ridge, gblup.
+        By commas: training-mean, genotype-pcs, top-variant, elastic-net, lasso, ridge, gblup,
+        informed-ridge, informed-gblup (with a prior on each variant, learnt over all genes).
     target
         log, or residual after covariates (fitted on training people), or residual-all (on everyone).
     window
         Variants of this many base pairs around the TSS.
+    prior_window
+        The same of the informed models, whose prior falls with the distance.
+    variant_scores
+        A table of scores for the prior of the informed models, .parquet or text: columns contig,
+        position (1-based, as in a VCF), ref, alt, score, and gene where a score is of one gene only.
+        The larger a score, the likelier an effect: give absolute values of effects.
+    embeddings
+        An embedding store: also fit ridge-BACKBONE, on people's embeddings pooled over the window.
     covariates_keep
         The covariates of the cohort to regress out, by commas (default: all).
+    few_shot
+        Instead of everybody, so many people to learn from, by commas, such as 10,20,50,100,all. All
+        draws go into one table.
+    draws
+        How often so many people are drawn (default: 5).
+    weights_out
+        Also write the weights of the models of variants, .parquet, for glm2x weights.
+    genes_out
+        Also write a table of each model's genes, .parquet: variants used, r of people held out within
+        the fit, and h2 with its standard error, interval and p.
     jobs
         Processes (default: one a core, where it pays).
     force
         Replace what is there.
     """
     from glm2x.baselines.run import run_baselines
+    from glm2x.baselines.weights import require_parquet, write_weights
     from glm2x.cohort.cohort import Cohort
+    from glm2x.cohort.few_shot import DRAWS, few_shot_splits, parse_counts
     from glm2x.cohort.split import Split
     from glm2x.cohort.target import make_target
     from glm2x.errors import UsageError
-    from glm2x.files import refuse_existing
+    from glm2x.files import refuse_existing, write_aside
     from glm2x.genome.genes import require_window
     from glm2x.predictions import write_predictions
 
-    refuse_existing(out, force=force)
-    opened, sides = Cohort.open(cohort), Split.load(split)
-    sides.require_cohort(opened)
+    names = [name.strip() for name in models.split(",") if name.strip()]
     kept = [name.strip() for name in covariates_keep.split(",")] if covariates_keep is not None else None
     if kept is not None and target == "log":
         raise UsageError("--covariates-keep goes with --target residual or residual-all")
-    require_window(window)
+    if variant_scores is not None and not any(name.startswith("informed-") for name in names):
+        raise UsageError("--variant-scores goes with the models informed-ridge and informed-gblup")
+    if draws is not None and (few_shot is None or draws < 1):
+        raise UsageError("--draws is a number of draws, 1 or more, and goes with --few-shot", got=str(draws))
+    if few_shot is not None and weights_out is not None:
+        raise UsageError("--weights-out is of one fit and does not go with --few-shot")
     if jobs is not None and jobs < 1:
         raise UsageError("--jobs is a number of processes", got=str(jobs), wanted="1 or more")
-    goal = make_target(opened, sides, target, kept)
-    names = [name.strip() for name in models.split(",") if name.strip()]
-    with progress("baselines", len(sides.seen)) as bar:
-        table = run_baselines(
-            opened,
-            sides,
-            goal,
-            names,
-            window,
-            jobs=jobs,
-            progress=lambda done, total: bar.advance(),
-            say=lambda sentence: say(f"  note: {sentence}"),
+    for length in (window, prior_window):
+        require_window(length)
+    for path in (weights_out, genes_out):
+        if path is not None:
+            require_parquet(path)
+    for path in (out, weights_out, genes_out):
+        if path is not None:
+            refuse_existing(path, force=force)
+    counts = parse_counts(few_shot, "--few-shot") if few_shot is not None else ()
+    opened, sides = Cohort.open(cohort), Split.load(split)
+    sides.require_cohort(opened)
+    if counts and sides.draw is not None:
+        raise UsageError(
+            "--few-shot draws from a split that is no draw itself",
+            where=str(split),
+            got=f"draw {sides.draw} of the split {sides.family[:12]}",
+            do="give that split, such as few-shot-all.json",
         )
+    splits = few_shot_splits(sides, counts, range(draws or DRAWS)) if counts else {"": sides}
+    scores = _scores(variant_scores)
+    features = _features(embeddings, opened, sides)
+    names += [name for name in features if name not in names]
+    runs: list[BaselineRun] = []
+    with progress("baselines", len(sides.seen) * len(splits)) as bar:
+        for name, one in splits.items():
+            runs.append(
+                run_baselines(
+                    opened,
+                    one,
+                    make_target(opened, one, target, kept),
+                    names,
+                    window,
+                    prior_window=prior_window,
+                    scores=scores,
+                    features=features,
+                    keep_weights=weights_out is not None,
+                    jobs=jobs,
+                    progress=lambda done, total: bar.advance(),
+                    say=lambda text, name=name: say(f"  note: {f'{name}: ' if name else ''}{text}"),  # type: ignore[misc]
+                )
+            )
+    table = _together(runs, opened, sides)
     write_predictions(out, table, force=force)
-    say(f"{len(names)} baselines of {table.frame['gene'].n_unique()} genes; written to {out}")
+    if genes_out is not None:
+        import polars as pl
+
+        with write_aside(genes_out, force=force) as aside:
+            pl.concat([run.genes for run in runs]).write_parquet(aside)
+    weights = runs[0].weights
+    if weights_out is not None and weights is not None:
+        write_weights(weights_out, weights, force=force)
+    fits = f", {len(splits)} fits each" if len(splits) > 1 else ""
+    say(f"{len(names)} baselines of {table.frame['gene'].n_unique()} genes{fits}; written to {out}")
+    for path, what in ((weights_out, "weights"), (genes_out, "table of genes")):
+        if path is not None:
+            say(f"{what}: {path}")
+
+
+def _scores(path: Path | None) -> Any:
+    if path is None:
+        return None
+    from glm2x.baselines.scores import read_scores
+
+    return read_scores(path)
+
+
+def _features(store: Path | None, cohort: Cohort, split: Split) -> dict[str, Any]:
+    """Return, by the name of its model, what a store holds of the split's people."""
+    if store is None:
+        return {}
+    from glm2x.embeddings.pooled import Pooled
+    from glm2x.embeddings.store import Store
+
+    opened = Store.open(store)
+    people = (*split.train, *split.validation, *split.test)
+    return {f"ridge-{opened.spec.backbone}": Pooled(opened, cohort, people)}
+
+
+def _together(runs: list[BaselineRun], cohort: Cohort, base: Split) -> Any:
+    """Return the predictions of all draws as one table, whose splits share the base's family."""
+    import polars as pl
+
+    from glm2x.predictions import Predictions
+
+    if len(runs) == 1:
+        return runs[0].predictions
+    from dataclasses import replace
+
+    metadata = replace(runs[0].predictions.metadata, split_digest=None, split_family=base.family)
+    return Predictions(pl.concat([run.predictions.frame for run in runs]), metadata)
