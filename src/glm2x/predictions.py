@@ -23,22 +23,28 @@ from glm2x.files import require_file, write_aside
 
 COLUMNS = MappingProxyType(
     {
-        "model": pl.String(),
-        "strategy": pl.String(),
-        "gene": pl.String(),
-        "individual": pl.String(),
+        "model": pl.Categorical(),
+        "strategy": pl.Categorical(),
+        "gene": pl.Categorical(),
+        "individual": pl.Categorical(),
         "observed": pl.Float64(),
         "predicted": pl.Float64(),
-        "gene_split": pl.String(),
-        "individual_split": pl.String(),
+        "gene_split": pl.Categorical(),
+        "individual_split": pl.Categorical(),
         "seed": pl.Int64(),
         "train_individuals": pl.Int64(),
         "draw": pl.Int64(),
     }
 )
-"""Columns of the table in their order, with their types. `observed` is in the target's scale."""
+"""Columns of the table in their order, with their types. `observed` is in the target's scale.
 
-REQUIRED = ("model", "gene", "individual", "observed", "predicted")
+In memory names are categorical: 4 bytes a row, where text takes 16 and more. In files they are text.
+"""
+
+SWAPPED = "predicted_swapped"
+"""A column that a table may have: what is predicted of the same people with their haplotypes exchanged."""
+
+REQUIRED = ("gene", "individual", "predicted")
 KEY = ("model", "strategy", "gene", "individual", "seed", "train_individuals", "draw")
 GENE_SPLITS = ("seen", "unseen")
 INDIVIDUAL_SPLITS = ("train", "validation", "test")
@@ -85,14 +91,15 @@ class Predictions:
     Parameters
     ----------
     frame
-        The columns of `COLUMNS`, one row a model, strategy, gene, individual, seed and draw.
+        The columns of `COLUMNS` and, where a file has it, `SWAPPED`, one row a model, strategy, gene,
+        individual, seed and draw.
     metadata
         What holds for all of it. What some files do not say is taken from those that do; a window
         that differs between files is null.
     sources
         Name and metadata of each file it was read from; empty for a table made in memory.
     ignored_columns
-        Columns of the files that are not in `COLUMNS`.
+        Columns of the files that are not among those.
     """
 
     frame: pl.DataFrame
@@ -114,6 +121,7 @@ def from_matrix(
     strategy: str | None = None,
     train_individuals: int | None = None,
     draw: int | None = None,
+    swapped: NDArray[np.float64] | None = None,
 ) -> pl.DataFrame:
     """Return the rows of one model as a table, genes outermost.
 
@@ -127,6 +135,8 @@ def from_matrix(
         Float [G, P], NaN where not measured (null in the table), or None when nothing is.
     gene_split, individual_split
         The side of a gene (``seen``, ``unseen``) and of an individual (``train``, ``validation``, ``test``).
+    swapped
+        Float [G, P], predictions with the two haplotypes exchanged, or None where they were not made.
 
     Raises
     ------
@@ -136,8 +146,9 @@ def from_matrix(
         A prediction is not finite, or the table would not be valid (see `validate`).
     """
     shape = (len(genes), len(individuals))
-    if predicted.shape != shape or (observed is not None and observed.shape != shape):
-        got = predicted.shape if observed is None else (predicted.shape, observed.shape)
+    given = [matrix.shape for matrix in (predicted, observed, swapped) if matrix is not None]
+    if set(given) != {shape}:
+        got = given[0] if len(given) == 1 else tuple(given)
         raise ValueError(f"matrices of shape {got} for {shape[0]} genes and {shape[1]} individuals")
     rows = shape[0] * shape[1]
     gene_sides = [gene_split(gene) for gene in genes]
@@ -146,25 +157,42 @@ def from_matrix(
     individual_rows = np.tile(np.arange(shape[1]), shape[0])
     frame = pl.DataFrame(
         {
-            "model": pl.repeat(model, rows, dtype=pl.String, eager=True),
-            "strategy": pl.repeat(strategy, rows, dtype=pl.String, eager=True),
-            "gene": pl.Series(genes, dtype=pl.String).gather(gene_rows),
-            "individual": pl.Series(individuals, dtype=pl.String).gather(individual_rows),
+            "model": _repeated(model, rows),
+            "strategy": _repeated(strategy, rows),
+            "gene": pl.Series(genes, dtype=pl.Categorical).gather(gene_rows),
+            "individual": pl.Series(individuals, dtype=pl.Categorical).gather(individual_rows),
             "observed": (
                 pl.repeat(None, rows, dtype=pl.Float64, eager=True)
                 if observed is None
                 else pl.Series(observed.ravel(), dtype=pl.Float64).fill_nan(None)
             ),
             "predicted": pl.Series(predicted.ravel(), dtype=pl.Float64),
-            "gene_split": pl.Series(gene_sides, dtype=pl.String).gather(gene_rows),
-            "individual_split": pl.Series(individual_sides, dtype=pl.String).gather(individual_rows),
+            "gene_split": pl.Series(gene_sides, dtype=pl.Categorical).gather(gene_rows),
+            "individual_split": pl.Series(individual_sides, dtype=pl.Categorical).gather(individual_rows),
             "seed": pl.repeat(seed, rows, dtype=pl.Int64, eager=True),
             "train_individuals": pl.repeat(train_individuals, rows, dtype=pl.Int64, eager=True),
             "draw": pl.repeat(draw, rows, dtype=pl.Int64, eager=True),
         }
     )
+    if swapped is not None:
+        frame = frame.with_columns(pl.Series(SWAPPED, swapped.ravel(), dtype=pl.Float64))
     validate(frame, where=f"predictions of {model}")
     return frame
+
+
+def _repeated(name: str | None, rows: int) -> pl.Series:
+    return pl.Series([name], dtype=pl.Categorical).new_from_index(0, rows)
+
+
+def compact(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a table whose names are categorical, as `COLUMNS` says; text takes several times the memory."""
+    text = [c for c, dtype in COLUMNS.items() if dtype == pl.Categorical and frame.schema.get(c) == pl.String]
+    return frame.with_columns(pl.col(text).cast(pl.Categorical)) if text else frame
+
+
+def columns_of(frame: pl.DataFrame) -> list[str]:
+    """Return the columns that a table of predictions has, in their order."""
+    return [*COLUMNS, *(column for column in (SWAPPED,) if column in frame.columns)]
 
 
 def write_predictions(path: Path | str, predictions: Predictions, *, force: bool = False) -> None:
@@ -185,20 +213,24 @@ def write_predictions(path: Path | str, predictions: Predictions, *, force: bool
             "a table of predictions is a .parquet or a .csv", where=str(path), got=path.suffix or "no ending"
         )
     validate(predictions.frame, where=str(path))
-    frame = predictions.frame.select(list(COLUMNS))
+    columns = columns_of(predictions.frame)
+    # text in the file, whoever reads it; piece by piece, so that memory never holds it as text
+    frame = predictions.frame.lazy().select(columns).with_columns(pl.col(pl.Categorical).cast(pl.String))
+    known = {k: str(v) for k, v in asdict(predictions.metadata).items() if v is not None}
     with write_aside(path, force=force) as aside:
         if path.suffix == ".csv":
-            frame.write_csv(aside)
+            frame.sink_csv(aside)
         else:
-            known = {k: str(v) for k, v in asdict(predictions.metadata).items() if v is not None}
-            frame.write_parquet(aside, metadata={_FILE_PREFIX + k: v for k, v in known.items()})
+            frame.sink_parquet(aside, metadata={_FILE_PREFIX + k: v for k, v in known.items()})
 
 
 def read_predictions(paths: Path | str | Iterable[Path | str]) -> Predictions:
     """Read one or several files of predictions into one validated table.
 
-    Parquet, or CSV when the name ends in ``.csv``. Columns that a file lacks and that may be null
-    become null (`seed` becomes 0); other columns are left out and listed in `ignored_columns`.
+    Parquet, or CSV when the name ends in ``.csv``; columns in any order. A file needs `gene`,
+    `individual` and `predicted`. Without `model` its model is called as the file is; other columns that
+    it lacks become null (`seed` becomes 0); columns that are not ours are left out and listed in
+    `ignored_columns`.
 
     Raises
     ------
@@ -210,14 +242,16 @@ def read_predictions(paths: Path | str | Iterable[Path | str]) -> Predictions:
     paths = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     if not paths:
         raise UsageError("no file of predictions was given", do="name at least one")
-    frames, sources, ignored = [], [], []
-    for path in paths:
+    frames, sources = [], []
+    ignored: list[str] = []
+    for path in map(Path, paths):
         raw, metadata = _read_file(require_file(path, kind="predictions file"))
-        frames.append(_coerce(raw, where=str(path)))
+        frames.append(_coerce(raw, path))
         sources.append((str(path), metadata))
-        ignored += [column for column in raw.columns if column not in COLUMNS and column not in ignored]
+        ours = {*COLUMNS, SWAPPED, *ignored}
+        ignored += [column for column in raw.columns if column not in ours]
     metadata = _merge(sources)
-    frame = pl.concat(frames)
+    frame = pl.concat(frames, how="diagonal")
     validate(frame, where=", ".join(str(path) for path in paths))
     return Predictions(frame, metadata, tuple(sources), tuple(ignored))
 
@@ -234,7 +268,9 @@ def validate(frame: pl.DataFrame, *, where: str) -> None:
     for column, dtype in COLUMNS.items():
         if column not in frame.columns:
             raise _missing(column, frame.columns, where)
-        if frame.schema[column] != dtype:
+        if frame.schema[column] != dtype and not (
+            dtype == pl.Categorical and frame.schema[column] == pl.String
+        ):
             raise _wrong_type(column, str(frame.schema[column]), where)
     if frame.height == 0:
         raise DataError("the predictions table holds no rows", where=where)
@@ -242,7 +278,7 @@ def validate(frame: pl.DataFrame, *, where: str) -> None:
         absent = pl.col(column).is_null() | ((pl.col(column) == "") if column != "predicted" else False)
         _refuse(frame, absent, f"the column {column} is empty", where, wanted="a value in every row")
     _refuse(frame, pl.col("seed").is_null(), "the column seed is empty", where, wanted="a whole number")
-    for column in ("predicted", "observed"):
+    for column in ("predicted", "observed", *columns_of(frame)[len(COLUMNS) :]):
         wanted = "finite numbers" if column == "predicted" else "finite numbers, or null where not measured"
         _refuse(
             frame, ~pl.col(column).is_finite(), f"the column {column} is not finite", where, wanted=wanted
@@ -250,9 +286,33 @@ def validate(frame: pl.DataFrame, *, where: str) -> None:
     for column, allowed in (("gene_split", GENE_SPLITS), ("individual_split", INDIVIDUAL_SPLITS)):
         unknown = pl.col(column).is_not_null() & ~pl.col(column).is_in(allowed)
         _refuse(frame, unknown, f"unknown value of {column}", where, wanted=f"{', '.join(allowed)} or null")
-    twice = pl.struct(KEY).is_duplicated()
-    wanted = "one row a model, strategy, gene, individual, seed, train_individuals and draw"
-    _refuse(frame, twice, "a prediction is there twice", where, wanted=wanted)
+    key = _key(frame)
+    if key.n_unique() < frame.height:
+        wanted = "one row a model, strategy, gene, individual, seed, train_individuals and draw"
+        twice = pl.lit(key.is_duplicated())
+        _refuse(frame, twice, "a prediction is there twice", where, wanted=wanted)
+
+
+def _key(frame: pl.DataFrame) -> pl.Series:
+    """Return one number a row, the same where all of `KEY` is: 8 bytes, where a struct of them takes 100."""
+    key, sizes = pl.repeat(0, frame.height, dtype=pl.UInt64, eager=True), 1
+    for column in KEY:
+        series = frame[column]
+        if series.dtype == pl.String:
+            series = series.cast(pl.Categorical)
+        codes = series.to_physical() if series.dtype == pl.Categorical else series
+        if codes.null_count() == len(codes) or (not codes.null_count() and codes.min() == codes.max()):
+            continue
+        codes = (codes if series.dtype == pl.Categorical else codes.rank("dense")).cast(pl.UInt64)
+        size = _number(codes.max()) + 2
+        if sizes * size > 2**64:  # numbers too large: those that are there, counted
+            key, sizes = key.rank("dense").cast(pl.UInt64), frame.height + 1
+        key, sizes = key * size + codes.fill_null(size - 1), sizes * size
+    return key
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _refuse(frame: pl.DataFrame, bad: pl.Expr, what: str, where: str, *, wanted: str) -> None:
@@ -298,7 +358,9 @@ def _read_file(path: Path) -> tuple[pl.DataFrame, PredictionMetadata]:
     try:
         if is_csv:
             return pl.read_csv(path, infer_schema=False, glob=False), PredictionMetadata()
-        frame = pl.read_parquet(path, glob=False, hive_partitioning=False)
+        lazy = pl.scan_parquet(path, glob=False, hive_partitioning=False)
+        names = [c for c, dtype in lazy.collect_schema().items() if dtype == pl.String and c in COLUMNS]
+        frame = lazy.with_columns(pl.col(names).cast(pl.Categorical)).collect(engine="streaming")
         stored = pl.read_parquet_metadata(path)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         raise DataError(
@@ -335,18 +397,25 @@ def _parse_metadata(stored: dict[str, str], *, where: str) -> PredictionMetadata
     )
 
 
-def _coerce(raw: pl.DataFrame, *, where: str) -> pl.DataFrame:
+def _coerce(raw: pl.DataFrame, path: Path) -> pl.DataFrame:
     """Bring a file's columns to the types of `COLUMNS`, refusing what is not that kind of thing."""
+    where = str(path)
     for column in REQUIRED:
         if column not in raw.columns:
             raise _missing(column, raw.columns, where)
     columns = []
     for column, dtype in COLUMNS.items():
+        if column == "model" and column not in raw.columns:
+            name = path.name.removesuffix(".gz").removesuffix(".csv").removesuffix(".parquet")
+            columns.append(_repeated(name, raw.height).alias(column))
+            continue
         if column not in raw.columns:
             fill = 0 if column == "seed" else None
             columns.append(pl.repeat(fill, raw.height, dtype=dtype, eager=True).alias(column))
             continue
         columns.append(_cast(raw[column], dtype, where))
+    if SWAPPED in raw.columns:
+        columns.append(_cast(raw[SWAPPED], pl.Float64(), where).fill_nan(None))
     return pl.DataFrame(columns).with_columns(pl.col("observed").fill_nan(None), pl.col("seed").fill_null(0))
 
 
@@ -356,13 +425,14 @@ def _cast(series: pl.Series, dtype: pl.DataType, where: str) -> pl.Series:
     textual = got in (pl.String, pl.Categorical, pl.Enum)
     if got == pl.Null:
         return series.cast(dtype)
-    if textual and name not in _NEVER_NULL:
-        text = series.cast(pl.String)
-        series = text.set(text.is_in(_NULL_WORDS), None)
-    if dtype == pl.String:
+    if got == dtype and not textual:
+        return series
+    if textual and name not in _NEVER_NULL and series.unique().is_in(_NULL_WORDS).any():
+        series = pl.select(pl.when(~series.is_in(_NULL_WORDS)).then(series).alias(name)).to_series()
+    if dtype == pl.Categorical:
         if not textual:
             raise _wrong_type(name, str(got), where)
-        return series.cast(pl.String)
+        return series if series.dtype == dtype else series.cast(pl.String).cast(dtype)
     if not (textual or got.is_numeric()):
         raise _wrong_type(name, str(got), where)
     cast = (

@@ -285,6 +285,32 @@ def test_a_strangers_table_is_evaluated(tmp_path: Path, capfd: pytest.CaptureFix
     assert "1.000" in capfd.readouterr().out
 
 
+def test_a_strangers_three_columns_are_evaluated_beside_our_models(built: Path, tmp_path: Path) -> None:
+    """Other order of columns, another column, versions in the names of genes, some people missing."""
+    ours = pl.read_parquet(built / "linear.parquet").filter(model="ridge")
+    people = ours.filter(individual_split="test")["individual"].unique().sort()
+    theirs = ours.filter(~pl.col("individual").is_in(people[:8].to_list())).select(
+        "predicted", pl.lit("x").alias("fold"), "individual", pl.col("gene").str.replace(r"(\.\d+)?$", ".77")
+    )
+    theirs.write_csv(tmp_path / "theirs.csv")
+    out = tmp_path / "evaluation"
+    sides = ("--cohort", built / "cohort", "--split", built / "split.json")
+    assert _run("evaluate", tmp_path / "theirs.csv", built / "linear.parquet", *sides, "--out", out) == 0
+    metrics = json.loads((out / "metrics.json").read_text())
+    rows = metrics["cells"][MAIN]
+    assert (rows["theirs"]["individuals"], rows["ridge"]["individuals"]) == (100, 108)
+    assert metrics["data"]["adopted"]["observed_filled"] == theirs.height
+    assert metrics["data"]["ignored_columns"] == ["fold"]
+    (pair,) = [c for c in metrics["comparisons"] if (c["a"], c["b"], c["cell"]) == ("theirs", "ridge", MAIN)]
+    assert pair["difference"] == pytest.approx(0, abs=1e-9)
+    assert (pair["individuals"], pair["genes"]) == (100, rows["ridge"]["genes"])
+    same = next(c for c in metrics["checks"] if c["name"] == "same_genes_and_people")
+    assert "(without 8 people)" in same["detail"]
+    alone = tmp_path / "alone"
+    assert _run("evaluate", tmp_path / "theirs.csv", "--cohort", built / "cohort", "--out", alone) == 0
+    assert json.loads((alone / "metrics.json").read_text())["target"] == "log"
+
+
 def test_a_leak_is_exit_code_3(built: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     table = pl.read_parquet(built / "linear.parquet")
     person = table.filter(individual_split="test")["individual"][0]

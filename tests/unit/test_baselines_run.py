@@ -11,12 +11,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from glm2x.baselines import components, run
-from glm2x.baselines.components import component_names, genotype_components
+from glm2x.baselines import run
 from glm2x.baselines.data import Fit
 from glm2x.baselines.path import NotConverged
 from glm2x.baselines.registry import Baseline
 from glm2x.baselines.run import run_baselines
+from glm2x.cohort import components
+from glm2x.cohort.components import component_names, genotype_components
 from glm2x.errors import DataError
 
 PEOPLE = ("a", "b", "c", "d", "e", "f")

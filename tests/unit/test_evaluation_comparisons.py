@@ -249,7 +249,11 @@ def test_training_means_come_from_the_training_mean_row() -> None:
 def test_training_means_come_else_from_training_and_validation_people() -> None:
     train = frame("m", individual="train").filter(pl.col("individual") != "c")
     table = pl.concat(
-        [train, train.with_columns(model=pl.lit("k")), frame("m").filter(pl.col("individual") == "c")]
+        [
+            train,
+            train.with_columns(model=pl.lit("k", pl.Categorical)),
+            frame("m").filter(pl.col("individual") == "c"),
+        ]
     )
     cell = make_cells(table, row_labels(table))[0]
     np.testing.assert_array_equal(training_means(table, cell.rows[0], cell.genes), [[1.5]])

@@ -141,7 +141,13 @@ def test_numbers_of_one_row_by_numpy(predictions: Predictions, tmp_path: Path) -
     assert block["null_share"] == 0
     low, high = block["ci95_mean_pearson"]
     assert low < block["mean_pearson"] < high
-    assert block["seeds"] == {"n": 1, "mean_pearson_by_seed": {"0": block["mean_pearson"]}, "sd": None}
+    assert block["seeds"] == {
+        "n": 1,
+        "mean_pearson_by_seed": {"0": block["mean_pearson"]},
+        "sd": None,
+        "sd_between_seeds": None,
+        "sd_between_draws": None,
+    }
     assert block["mean_pearson_within_population"] is None
 
 
@@ -371,3 +377,68 @@ def test_a_split_that_knows_nobody_leaves_the_cell_unnamed(tmp_path: Path) -> No
     bare = frame.with_columns(pl.lit(None, pl.String).alias(s) for s in ("gene_split", "individual_split"))
     metrics = run(Predictions(bare), tmp_path / "e", split=make_split()).metrics
     assert list(metrics["cells"]) == ["any_gene/any_individual"]
+
+
+def test_a_few_shot_curve_is_one_table(tmp_path: Path) -> None:
+    parts = [
+        make_frame("ridge", 1, seed=10 * n + draw).with_columns(
+            draw=pl.lit(draw, pl.Int64), seed=pl.lit(0, pl.Int64), train_individuals=pl.lit(n, pl.Int64)
+        )
+        for draw in range(3)
+        for n in (10, 20)
+    ]
+    found = run(Predictions(pl.concat(parts)), tmp_path / "e")
+    table = pl.read_parquet(tmp_path / "e" / "few_shot.parquet")
+    main = table.filter(cell="seen_gene/new_individual")
+    assert main.select("model", "train_individuals", "draws", "seeds").rows() == [
+        ("ridge", 10, 3, 3),
+        ("ridge", 20, 3, 3),
+    ]
+    rows = found.per_gene.filter(
+        pl.col("replicate") != "mean", cell="seen_gene/new_individual", train_individuals=20
+    )
+    means = rows.group_by("draw").agg(pl.col("pearson").mean())["pearson"]
+    assert main["mean_pearson"][1] == pytest.approx(means.mean())
+    assert main["sd_draws"][1] == pytest.approx(means.std())
+    curve = [point for point in found.metrics["few_shot"] if point["cell"] == "seen_gene/new_individual"]
+    assert [point["mean_pearson"] for point in curve] == main["mean_pearson"].to_list()
+
+
+def test_without_draws_there_is_no_curve(predictions: Predictions, tmp_path: Path) -> None:
+    assert run(predictions, tmp_path / "e").metrics["few_shot"] == []
+    assert not (tmp_path / "e" / "few_shot.parquet").exists()
+
+
+def test_pcs_and_heritability_are_of_the_cohort(tmp_path: Path) -> None:
+    """Genotype PCs among the covariates, twelve variants, and enough people to learn from."""
+    rng = np.random.default_rng(99)
+    cohort = make_cohort()
+    cohort.covariate_names, cohort.covariates = ("genotype_PC1", "sex"), rng.normal(size=(2, 20))
+    carried = rng.random((40, 12)) < 0.4
+    cohort._variants["1"] = PhasedVariants.of("1", [(4_990 + v, "A", "C") for v in range(12)], carried.T)
+    people = tuple(f"p{i:02d}" for i in range(20))
+    split = make_split(train=people[:10], validation=people[10:12], test=people[12:])
+    frame = make_frame("ridge", 1).with_columns(individual_split=pl.lit(None, pl.String))
+    table = Predictions(frame, METADATA)
+    metrics = run(table, tmp_path / "few", cohort=cohort, split=split).metrics
+    assert metrics["data"]["heritability"] == {
+        "genes": 0,
+        "why": "no gene with variants and 20 people to learn from",
+    }
+    assert metrics["data"]["genotype_components"] == "the covariates genotype_PC1"
+    block = metrics["cells"]["seen_gene/new_individual"]["ridge"]
+    x, y = (
+        make_frame("ridge", 1)[name].to_numpy().reshape(3, 20)[:2, 12:] for name in ("predicted", "observed")
+    )
+    pc = cohort.covariates[0, 12:]
+    left = [[v[g] - np.polyval(np.polyfit(pc, v[g], 1), pc) for g in range(2)] for v in (x, y)]
+    partial = [np.corrcoef(a, b)[0, 1] for a, b in zip(*left, strict=True)]
+    assert block["mean_partial_pearson"] == pytest.approx(np.mean(partial))
+    assert block["heritable"] is None
+    assert any(note.startswith("No r / sqrt(h2): no gene") for note in metrics["notes"])
+    with_h2 = run(
+        table, tmp_path / "many", cohort=cohort, split=make_split(train=people, validation=(), test=())
+    )
+    assert with_h2.metrics["data"]["heritability"]["genes"] == 1
+    assert with_h2.metrics["data"]["heritability"]["individuals"] == 20
+    assert with_h2.per_gene.filter(gene="g1")["h2"].null_count() == 0

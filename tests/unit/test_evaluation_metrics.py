@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.linear_model import LinearRegression
+from sklearn.metrics import r2_score
 
 from glm2x.evaluation.metrics import (
     across_genes_spearman,
@@ -122,6 +124,73 @@ def test_people_alone_in_their_population_or_without_one_are_left_out_within() -
     y = np.array([[1.0, 2.0, 4.0, -50.0, 0.0, 8.0]])
     expected = stats.pearsonr([1, 2, 3], [1, 2, 4]).statistic
     assert gene_metrics(x, y, population=population).within_population[0] == pytest.approx(expected)
+
+
+def test_partial_r_is_that_of_the_residuals_of_regressions_on_pcs() -> None:
+    """Against scikit-learn gene by gene, with other people missing in each; and people without PCs."""
+    rng = np.random.default_rng(4)
+    components = rng.normal(size=(40, 3))
+    x = rng.normal(size=(5, 40)) + 10 * components[:, 0] + 50
+    y = 0.5 * x + 3 * components[:, 1] + rng.normal(size=(5, 40))
+    y[1, ::3] = y[4, :5] = NAN
+    components[7] = NAN
+    found = gene_metrics(x, y, components=components)
+    for g in range(5):
+        kept = np.isfinite(x[g]) & np.isfinite(y[g]) & np.isfinite(components[:, 0])
+        c = components[kept]
+        left = [v[g, kept] - LinearRegression().fit(c, v[g, kept]).predict(c) for v in (x, y)]
+        assert found.partial[g] == pytest.approx(stats.pearsonr(*left).statistic)
+    # the closed formula for one component: (r_xy - r_xc r_yc) / sqrt((1 - r_xc^2) (1 - r_yc^2))
+    one = gene_metrics(x[:1], y[:1], components=np.where(np.isfinite(components), components, 0.0)[:, :1])
+    r = np.corrcoef([x[0], y[0], np.where(np.isfinite(components), components, 0.0)[:, 0]])
+    expected = (r[0, 1] - r[0, 2] * r[1, 2]) / np.sqrt((1 - r[0, 2] ** 2) * (1 - r[1, 2] ** 2))
+    assert one.partial[0] == pytest.approx(expected)
+
+
+def test_a_prediction_from_pcs_alone_has_no_partial_r() -> None:
+    rng = np.random.default_rng(5)
+    components = rng.normal(size=(30, 2))
+    x = (components @ [1.0, -2.0])[None]
+    found = gene_metrics(x, x + rng.normal(size=(1, 30)), components=components)
+    assert found.pearson[0] > 0.5
+    assert found.partial[0] == 0
+    assert np.isnan(
+        gene_metrics(x[:, :5], x[:, :5] + 1.0, components=components[:5]).partial[0]
+    )  # 2 + 4 needed
+    assert np.isnan(gene_metrics(x, x).partial[0])  # without PCs
+
+
+def test_gene_mean_and_difference_are_two_parts() -> None:
+    rng = np.random.default_rng(6)
+    x, y = rng.normal(3, 1, (4, 25)), rng.normal(5, 2, (4, 25))
+    y[2, :4] = NAN
+    found = gene_metrics(x, y)
+    for g in range(4):
+        kept = np.isfinite(y[g])
+        a, b = x[g, kept], y[g, kept]
+        assert found.mean_predicted[g] == pytest.approx(a.mean())
+        assert found.mean_observed[g] == pytest.approx(b.mean())
+        assert found.difference_r2[g] == pytest.approx(r2_score(b - b.mean(), a - a.mean()))
+        # of the squared error, one part is the gene's mean and the other people's differences from it
+        whole = ((a - b) ** 2).mean()
+        parts = (a.mean() - b.mean()) ** 2 + (1 - found.difference_r2[g]) * b.var()
+        assert whole == pytest.approx(parts)
+
+
+def test_many_genes_are_computed_in_pieces_as_one_by_one() -> None:
+    rng = np.random.default_rng(7)
+    x, y = rng.normal(size=(700, 400)), rng.normal(size=(700, 400))  # more than one piece
+    found = gene_metrics(x, y)
+    for g in (0, 326, 327, 328, 699):
+        alone = gene_metrics(x[g : g + 1], y[g : g + 1])
+        assert found.pearson[g] == pytest.approx(alone.pearson[0])
+        assert found.spearman[g] == pytest.approx(stats.spearmanr(x[g], y[g]).statistic)
+
+
+def test_ranks_of_infinite_values_are_ranks() -> None:
+    values = np.array([[np.inf, 1.0, -np.inf, NAN, np.inf]])
+    mask = np.array([[True, True, True, False, True]])
+    np.testing.assert_array_equal(rank(values, mask), [[3.5, 2, 1, NAN, 3.5]])
 
 
 def test_r2_needs_the_training_mean() -> None:

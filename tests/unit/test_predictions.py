@@ -12,8 +12,10 @@ import pytest
 from glm2x.errors import DataError, UsageError
 from glm2x.predictions import (
     COLUMNS,
+    SWAPPED,
     PredictionMetadata,
     Predictions,
+    compact,
     from_matrix,
     read_predictions,
     validate,
@@ -112,7 +114,7 @@ def test_csv_comes_back_without_metadata(tmp_path: Path) -> None:
     assert back.metadata == PredictionMetadata()
 
 
-def test_a_strangers_csv_needs_five_columns(tmp_path: Path) -> None:
+def test_what_is_in_a_strangers_csv_is_read_as_it_is(tmp_path: Path) -> None:
     text = "id,model,gene,individual,observed,predicted\n1,theirs,101,007,NA,0.25\n2,theirs,101,8,1e0,.5\n"
     (tmp_path / "s.csv").write_text(text)
     back = read_predictions(tmp_path / "s.csv")
@@ -230,7 +232,7 @@ HEADER = "model,gene,individual,observed,predicted"
         ("", "cannot be read as CSV"),
         (f"{HEADER}\n", "holds no rows"),
         (f"{HEADER}\nm,g,a,1,2,3,4\n", "cannot be read as CSV"),
-        ("model;gene;individual;observed;predicted\nm;g;a;1;2\n", "no column model"),
+        ("model;gene;individual;observed;predicted\nm;g;a;1;2\n", "no column gene"),
         ("model,gene,individual,observed,prediction\nm,g,a,1,2\n", "no column predicted"),
         (f"{HEADER}\nm,g,a,1,2\nm,g,b,1,high\n", "predicted is not a number in 1 of 2 rows"),
         (f"{HEADER}\nm,g,a,low,2\n", "observed is not a number in 1 of 1 rows"),
@@ -258,7 +260,7 @@ def test_a_misspelt_column_is_recognised(tmp_path: Path) -> None:
 
 
 def test_a_column_of_another_type_is_refused(tmp_path: Path) -> None:
-    table().with_columns(pl.col("gene").str.len_bytes().cast(pl.Int64)).write_parquet(tmp_path / "p.parquet")
+    table().with_columns(gene=pl.lit(7, pl.Int64)).write_parquet(tmp_path / "p.parquet")
     with pytest.raises(DataError, match="column gene of the predictions table is of the wrong type"):
         read_predictions(tmp_path / "p.parquet")
 
@@ -295,3 +297,55 @@ def test_an_invalid_table_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no column draw"):
         write_predictions(tmp_path / "p.parquet", Predictions(table().drop("draw")))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_strangers_csv_needs_three_columns_in_any_order(tmp_path: Path) -> None:
+    (tmp_path / "theirs.v2.csv").write_text("predicted,fold,individual,gene\n0.5,1,a,g\n1.5,1,b,g\n")
+    back = read_predictions(tmp_path / "theirs.v2.csv")
+    assert back.frame.select("model", "gene", "individual", "observed", "predicted").rows() == [
+        ("theirs.v2", "g", "a", None, 0.5),
+        ("theirs.v2", "g", "b", None, 1.5),
+    ]
+    assert back.ignored_columns == ("fold",)
+
+
+def test_names_are_categorical_in_memory_and_text_in_files(tmp_path: Path) -> None:
+    write_predictions(tmp_path / "p.parquet", Predictions(table(), METADATA))
+    assert pl.read_parquet_schema(tmp_path / "p.parquet")["gene"] == pl.String
+    assert read_predictions(tmp_path / "p.parquet").frame.schema == dict(COLUMNS)
+    text = table().with_columns(pl.col("gene", "model").cast(pl.String))
+    validate(text, where="memory")
+    assert compact(text).schema == dict(COLUMNS)
+
+
+def test_duplicates_are_found_whatever_the_numbers() -> None:
+    """Seeds and draws that are no small numbers, and missing ones, which are one value and not none."""
+    big = table().with_columns(
+        seed=pl.Series([2**62, 1, -(2**62), 4, 5, 6]), draw=pl.Series([None, 2**40, None, 1, 2, 3])
+    )
+    validate(big, where="memory")
+    with pytest.raises(DataError, match="a prediction is there twice in 2 of 7 rows"):
+        validate(pl.concat([big, big[2:3]]), where="memory")
+    one, other = (table()[:1].with_columns(draw=pl.lit(draw, pl.Int64)) for draw in (None, 0))
+    validate(pl.concat([one, other]), where="memory")
+
+
+def test_predictions_of_exchanged_haplotypes_come_back(tmp_path: Path) -> None:
+    frame = from_matrix(
+        model="m",
+        genes=["g"],
+        individuals=["a", "b"],
+        predicted=np.array([[1.0, 2.0]]),
+        observed=None,
+        gene_split=lambda _: None,
+        individual_split=lambda _: None,
+        seed=0,
+        swapped=np.array([[1.0, 2.5]]),
+    )
+    write_predictions(tmp_path / "p.parquet", Predictions(frame))
+    write_predictions(tmp_path / "q.csv", Predictions(table()))
+    both = read_predictions([tmp_path / "p.parquet", tmp_path / "q.csv"])
+    assert both.frame[SWAPPED].to_list() == [1.0, 2.5, *[None] * 6]
+    assert both.ignored_columns == ()
+    with pytest.raises(DataError, match="predicted_swapped is not finite"):
+        validate(frame.with_columns(pl.lit(float("inf")).alias(SWAPPED)), where="memory")

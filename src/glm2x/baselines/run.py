@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glm2x import __version__
-from glm2x.baselines.components import genotype_components
 from glm2x.baselines.data import GeneData, standardise
 from glm2x.baselines.features import PREFIX, PooledFeatures
 from glm2x.baselines.gather import Gatherer
@@ -22,6 +21,7 @@ from glm2x.baselines.processes import each
 from glm2x.baselines.registry import PRIOR, WINDOW, Baseline, find_baselines
 from glm2x.baselines.summary import FittedModel, genes_table, summarised
 from glm2x.baselines.weights import Weights, weights_table
+from glm2x.cohort.components import genotype_components
 from glm2x.errors import DataError
 from glm2x.predictions import PredictionMetadata, Predictions, from_matrix
 
@@ -188,10 +188,13 @@ def run_baselines(
         )
         for baseline, matrix in zip(chosen, predicted, strict=True)
     ]
-    metadata = PredictionMetadata(
-        target.mode, window, cohort.digest, split.digest, __version__, split_family=split.family
-    )
     windows = {WINDOW: window, PRIOR: prior_window}
+    widest = max(
+        (windows[baseline.inputs] for baseline in chosen if baseline.inputs in windows), default=window
+    )
+    metadata = PredictionMetadata(
+        target.mode, widest, cohort.digest, split.digest, __version__, split_family=split.family
+    )
     return BaselineRun(
         Predictions(pl.concat(frames), metadata),
         genes_table(genes, chosen, models_of, len(fitted_people), split.draw),

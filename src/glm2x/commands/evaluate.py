@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from glm2x.console import say
 
@@ -13,6 +13,7 @@ def evaluate(
     out: Path,
     cohort: Path | None = None,
     split: Path | None = None,
+    target: Literal["log", "residual", "residual-all"] | None = None,
     force: bool = False,
 ) -> None:
     """Measure and compare predictions; exit code 3 when a leak check fails.
@@ -20,13 +21,15 @@ def evaluate(
     Parameters
     ----------
     predictions
-        Tables: .parquet of glm2x, or .csv with the columns gene, individual, predicted, observed, model.
+        Tables: .parquet of glm2x, or .csv with at least the columns gene, individual, predicted.
     out
-        The folder to write: metrics.json, per_gene.parquet, comparisons.parquet.
+        The folder to write: metrics.json, per_gene.parquet, comparisons.parquet, few_shot.parquet.
     cohort
-        Adds populations, positions of genes, and the checks that need them.
+        Adds measurements that tables lack, populations, positions of genes, and checks.
     split
-        Adds sides, and the checks that need them.
+        Adds sides that tables lack, h2 (with --cohort), and checks.
+    target
+        What tables that do not say it predict (default: log, where measurements are filled in).
     force
         Replace what is there.
     """
@@ -44,6 +47,7 @@ def evaluate(
         cohort=Cohort.open(cohort) if cohort else None,
         split=Split.load(split) if split else None,
         force=force,
+        target=target,
     )
     _show(result.metrics)
     say(f"written to {out}")

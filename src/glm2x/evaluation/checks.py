@@ -6,13 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.gene_sets import overlapping
 from glm2x.cohort.split import Split
 from glm2x.evaluation.check import Check, not_run, some
+from glm2x.evaluation.fitting_checks import fitted_with_test_people, genes_chosen
+from glm2x.evaluation.genotype_checks import genotype_checks
 from glm2x.evaluation.relatives import relatives_across_sides
-from glm2x.evaluation.tables import Cell, largest_window
+from glm2x.evaluation.sequence_checks import sequence_checks
+from glm2x.evaluation.signal_check import expression_follows_genotypes
+from glm2x.evaluation.tables import DEFAULT_WINDOW, Cell, largest_window
 from glm2x.evaluation.target_checks import observed_between_rows, observed_of_cohort, transductive_target
 from glm2x.predictions import Predictions
 
@@ -29,6 +34,7 @@ def run_checks(
 ) -> tuple[Check, ...]:
     """Run every check that the inputs allow; the others say `not run` and what they lack."""
     frame = predictions.frame
+    window = largest_window(predictions, split)
     return (
         _two_sides(predictions, "people_on_two_sides", "individual", "individual_split"),
         _two_sides(predictions, "genes_on_two_sides", "gene", "gene_split"),
@@ -43,7 +49,16 @@ def run_checks(
         _same_cohort(predictions, cohort, split),
         transductive_target(predictions, cohort, split),
         _published_preset(split),
+        genes_chosen(predictions, cohort, split),
+        fitted_with_test_people(predictions, split),
+        expression_follows_genotypes(cohort, window or DEFAULT_WINDOW),
+        *genotype_checks(cells, cohort, window, strict=_all_say_their_window(predictions)),
+        *sequence_checks(cohort, split, window or DEFAULT_WINDOW),
     )
+
+
+def _all_say_their_window(predictions: Predictions) -> bool:
+    return bool(predictions.sources) and all(said.window is not None for _, said in predictions.sources)
 
 
 def _two_sides(predictions: Predictions, name: str, column: str, side: str) -> Check:
@@ -150,15 +165,30 @@ def _same_rows(cells: Sequence[Cell]) -> Check:
         drawn = any(replicate.draw >= 0 for row in cell.rows for replicate in row.replicates)
         if drawn and not cell.name.endswith("new_individual"):
             continue
-        counts = {row.label: int(row.mask.sum()) for row in cell.rows}
-        union = int(np.any([row.mask for row in cell.rows], axis=0).sum())
-        short = [f"{label} {count}" for label, count in counts.items() if count < union]
+        masks = {row.label: row.mask for row in cell.rows}
+        union = np.any(list(masks.values()), axis=0)
+        whole = int(union.sum())
+        short = [
+            f"{label} {int(mask.sum())}{_absent(mask, union)}"
+            for label, mask in masks.items()
+            if mask.sum() < whole
+        ]
         if short:
-            uneven.append(f"{cell.name}: of {union} pairs of gene and individual {some(short, 5)}")
+            uneven.append(f"{cell.name}: of {whole} pairs of gene and individual {some(short, 5)}")
     if uneven:
         detail = "not all models were evaluated on the same; " + "; ".join(uneven)
         return Check(name, "warn", detail + "; comparisons use what both have", False)
     return Check(name, "pass", "all models were evaluated on the same genes and people", False)
+
+
+def _absent(mask: NDArray[np.bool_], union: NDArray[np.bool_]) -> str:
+    """Say how many people and genes a row lacks altogether."""
+    lacks = [
+        f"{int((union.any(axis=axis) & ~mask.any(axis=axis)).sum())} {what}"
+        for axis, what in ((0, "people"), (1, "genes"))
+        if (union.any(axis=axis) & ~mask.any(axis=axis)).any()
+    ]
+    return f" (without {' and '.join(lacks)})" if lacks else ""
 
 
 def _same_window(predictions: Predictions) -> Check:

@@ -16,7 +16,7 @@ from glm2x.evaluation.metrics import (
     masked_pearson,
     pearson_p,
 )
-from glm2x.evaluation.tables import CellRow
+from glm2x.evaluation.tables import BASELINES, CellRow
 from glm2x.evaluation.uncertainty import Draws, Interval, bootstrap_pearson, mean_interval
 
 REFERENCE_MODELS = ("elastic-net", "ridge", "gblup")
@@ -74,7 +74,8 @@ def choose_pairs(rows: Sequence[CellRow]) -> list[tuple[CellRow, CellRow]]:
 
     Every row against elastic net, ridge and GBLUP where they are present (of the same number of
     training people, where there are several), and each reference-then-personal row against the
-    reference row of the same model and the same number of training people.
+    reference row of the same model and the same number of training people. Models that are no
+    baselines are compared with each other too: a stranger's with ours.
     """
     pairs: list[tuple[CellRow, CellRow]] = []
     for row in rows:
@@ -82,10 +83,18 @@ def choose_pairs(rows: Sequence[CellRow]) -> list[tuple[CellRow, CellRow]]:
         if row.key.strategy == "reference-then-personal":
             first = replace(row.key, strategy="reference")
             rivals += [other for other in rows if other.key == first]
+        if row.key.model not in BASELINES:
+            rivals += [other for other in rows if _another_model(row, other)]
         for other in rivals:
             if other is not row and not any(a is other and b is row for a, b in pairs):
                 pairs.append((row, other))
     return pairs
+
+
+def _another_model(row: CellRow, other: CellRow) -> bool:
+    """Whether both are no baselines, of different models, of as many people as far as they say it."""
+    sizes = {row.key.train_individuals, other.key.train_individuals} - {None}
+    return other.key.model not in (*BASELINES, row.key.model) and len(sizes) < 2
 
 
 def _of_size(rows: Sequence[CellRow], model: str, row: CellRow) -> list[CellRow]:

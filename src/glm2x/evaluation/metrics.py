@@ -40,6 +40,14 @@ class GeneMetrics:
         Slope of the regression of observed on predicted (1 = calibrated); NaN for a null prediction.
     within_population
         Pearson r after each population's mean is taken off both; NaN without populations.
+    partial
+        Pearson r of what is left when genotype PCs (and the mean) are regressed out of both; NaN
+        without PCs, or with fewer people than PCs + 4.
+    mean_predicted, mean_observed
+        Over the same people: the gene's mean, the other part of what is predicted.
+    difference_r2
+        1 - SS(observed - predicted) / SS(observed) after each side's own mean is taken off: R2 of
+        people's differences from their gene's mean.
     p
         Two-sided p of `pearson` (t distribution, n - 2 degrees of freedom); 1 for a null prediction.
     fdr
@@ -54,6 +62,10 @@ class GeneMetrics:
     r2: Array
     slope: Array
     within_population: Array
+    partial: Array
+    mean_predicted: Array
+    mean_observed: Array
+    difference_r2: Array
     p: Array
     fdr: Array
     null: NDArray[np.bool_]
@@ -65,6 +77,7 @@ def gene_metrics(
     *,
     training_mean: Array | None = None,
     population: NDArray[np.int64] | None = None,
+    components: Array | None = None,
 ) -> GeneMetrics:
     """Return the metrics of each gene.
 
@@ -79,34 +92,51 @@ def gene_metrics(
         Float [G], each gene's mean over training people, or None (then `r2` is NaN).
     population
         Int [P], the population of each individual (`UNKNOWN` = none, left out), or None.
+    components
+        Float [P, C], genotype PCs, NaN for people without (left out), or None.
     """
     mask = np.isfinite(predicted) & np.isfinite(observed)
     n = mask.sum(axis=1)
-    r, null = masked_pearson(predicted, observed, mask)
-    spearman, _ = masked_pearson(rank(predicted, mask), rank(observed, mask), mask)
-    spearman = np.where(np.isnan(r), np.nan, np.where(null, 0.0, spearman))
+    sums = _sums(predicted, observed, mask)
+    r, null = sums.pearson(n)
+    defined = np.isfinite(r)
+    spearman = np.where(defined, np.where(null, 0.0, spearman_r(predicted, observed, mask)), np.nan)
     p = pearson_p(r, n)
-    x, y = centre(predicted, mask), centre(observed, mask)
     with np.errstate(divide="ignore", invalid="ignore"):
-        slope = np.where(null | np.isnan(r), np.nan, (x * y).sum(axis=1) / (x * x).sum(axis=1))
+        slope = np.where(null | ~defined, np.nan, sums.xy / sums.xx)
+        left = 1.0 - (sums.xx - 2.0 * sums.xy + sums.yy) / sums.yy
     return GeneMetrics(
         individuals=n.astype(np.int64),
         pearson=r,
         spearman=spearman,
-        r2=_r2(predicted, observed, mask, training_mean, np.isfinite(r)),
+        r2=_r2(predicted, observed, mask, training_mean, defined),
         slope=slope,
         within_population=_within_population(predicted, observed, mask, population),
+        partial=_partial(predicted, observed, mask, components),
+        mean_predicted=np.where(defined, sums.mean_x, np.nan),
+        mean_observed=np.where(defined, sums.mean_y, np.nan),
+        difference_r2=np.where(defined, left, np.nan),
         p=p,
         fdr=benjamini_hochberg(p),
         null=null,
     )
 
 
+def _centred(values: Array, mask: NDArray[np.bool_]) -> tuple[Array, Array]:
+    """Return [G, P] values less their row's mean over the mask (0 outside it), and the means [G]."""
+    if mask.size and mask.all():
+        mean = values.mean(axis=1)
+        return values - mean[:, None], mean
+    kept = np.where(mask, values, 0.0)
+    mean = kept.sum(axis=1) / np.maximum(mask.sum(axis=1), 1)
+    kept -= mean[:, None]
+    kept[~mask] = 0.0
+    return kept, mean
+
+
 def centre(values: Array, mask: NDArray[np.bool_]) -> Array:
     """Return [G, P] values less their row's mean over the mask, 0 outside the mask."""
-    kept = np.where(mask, values, 0.0)
-    count = np.maximum(mask.sum(axis=1, keepdims=True), 1)
-    return np.asarray(np.where(mask, kept - kept.sum(axis=1, keepdims=True) / count, 0.0))
+    return _centred(values, mask)[0]
 
 
 def masked_pearson(
@@ -123,26 +153,105 @@ def masked_pearson(
         [G, P], the measurements as they were before anything was taken off `observed`: how much of
         its variance is rounding is judged by their size. Default: `observed`.
     """
-    x, y = centre(predicted, mask), centre(observed, mask)
-    xx, yy, xy = (x * x).sum(axis=1), (y * y).sum(axis=1), (x * y).sum(axis=1)
-    # A constant's sum of squares is rounding, not variance.
-    scale = np.where(mask, observed if size is None else size, 0.0)
-    varies = yy > 1e-24 * (scale * scale).sum(axis=1)
-    defined = (mask.sum(axis=1) >= MIN_INDIVIDUALS) & varies & np.isfinite(xx) & np.isfinite(yy)
-    null = defined & (np.sqrt(xx) < NULL_RATIO * np.sqrt(yy))
+    return _sums(predicted, observed, mask, size).pearson(mask.sum(axis=1))
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Means, and sums of squares and products around them, of predicted (x) and observed (y); each [G].
+
+    `size` is the sum of squares by which rounding is judged.
+    """
+
+    mean_x: Array
+    mean_y: Array
+    xx: Array
+    yy: Array
+    xy: Array
+    size: Array
+
+    def pearson(self, n: NDArray[np.int64]) -> tuple[Array, NDArray[np.bool_]]:
+        """Return r of n people, and where the prediction is null: see `masked_pearson`."""
+        # A constant's sum of squares is rounding, not variance.
+        defined = (n >= MIN_INDIVIDUALS) & (self.yy > 1e-24 * self.size)
+        defined &= np.isfinite(self.xx) & np.isfinite(self.yy)
+        null = defined & (np.sqrt(self.xx) < NULL_RATIO * np.sqrt(self.yy))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            r = np.clip(self.xy / (np.sqrt(self.xx) * np.sqrt(self.yy)), -1.0, 1.0)
+        return np.where(defined, np.where(null, 0.0, r), np.nan), null
+
+
+def _sums(predicted: Array, observed: Array, mask: NDArray[np.bool_], size: Array | None = None) -> _Sums:
+    """Return the sums of each row over the mask, some rows at a time, so that they stay in a cache."""
+    parts = []
+    for rows in pieces(len(predicted), predicted.shape[1]):
+        here = mask[rows]
+        x, mean_x = _centred(predicted[rows], here)
+        y, mean_y = _centred(observed[rows], here)
+        squares = [np.einsum("gp,gp->g", a, b) for a, b in ((x, x), (y, y), (x, y))]
+        if size is None:
+            scale = squares[1] + here.sum(axis=1) * mean_y**2
+        else:
+            whole = np.where(here, size[rows], 0.0)
+            scale = np.einsum("gp,gp->g", whole, whole)
+        parts.append((mean_x, mean_y, *squares, scale))
+    if not parts:
+        return _Sums(*(np.zeros(0) for _ in range(6)))
+    return _Sums(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def pieces(rows: int, columns: int) -> list[slice]:
+    """Return slices of rows of about 1 MB of float64 each."""
+    step = max(1, 2**17 // max(columns, 1))
+    return [slice(start, start + step) for start in range(0, rows, step)]
+
+
+def spearman_r(predicted: Array, observed: Array, mask: NDArray[np.bool_]) -> Array:
+    """Return Pearson r of the ranks of each row over the mask, the null rule not applied; NaN as there."""
+    r = np.empty(len(predicted))
+    for rows in pieces(len(predicted), predicted.shape[1]):
+        x, y, here = predicted[rows], observed[rows], mask[rows]
+        if here.size and here.all() and np.isfinite(x).all() and np.isfinite(y).all():
+            r[rows] = _spearman_of_whole(x, y)
+        else:
+            r[rows], _ = masked_pearson(rank(x, here), rank(y, here), here)
+    return r
+
+
+def _spearman_of_whole(x: Array, y: Array) -> Array:
+    """Return Spearman's r of rows without holes: of rows without ties from the products of ranks alone.
+
+    The ranks 0 to n - 1 have mean (n - 1) / 2 and sum of squares (n^3 - n) / 12 around it.
+    """
+    genes, people = x.shape
+    first = people * np.arange(genes)[:, None]
+    ranks = np.empty((genes, people))
+    ranks.ravel()[np.argsort(x, axis=1) + first] = np.arange(people, dtype=np.float64)
+    products = ranks.ravel()[np.argsort(y, axis=1) + first] @ np.arange(people, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        r = np.clip(xy / (np.sqrt(xx) * np.sqrt(yy)), -1.0, 1.0)
-    return np.where(defined, np.where(null, 0.0, r), np.nan), null
+        r = (products - people * ((people - 1) / 2) ** 2) / ((people**3 - people) / 12)
+    ordered_x, ordered_y = np.sort(x, axis=1), np.sort(y, axis=1)
+    tied = (ordered_x[:, 1:] == ordered_x[:, :-1]).any(axis=1)
+    tied |= (ordered_y[:, 1:] == ordered_y[:, :-1]).any(axis=1) | (people < MIN_INDIVIDUALS)
+    if tied.any():
+        every = np.ones((int(tied.sum()), people), dtype=np.bool_)
+        r[tied], _ = masked_pearson(rank(x[tied], every), rank(y[tied], every), every)
+    return np.asarray(np.clip(r, -1.0, 1.0))
 
 
 def rank(values: Array, mask: NDArray[np.bool_]) -> Array:
     """Return the ranks of each row over the mask (ties share their mean rank), NaN outside it."""
-    full = mask.all(axis=1)
-    ranks = np.full(values.shape, np.nan)
-    if full.any():
-        ranks[full] = stats.rankdata(values[full], axis=1)
-    for g in np.flatnonzero(~full):
+    genes, people = values.shape
+    last = np.where(mask, values, np.inf)  # outside the mask they come last
+    order = np.argsort(last, axis=1)
+    order += people * np.arange(genes)[:, None]
+    ranks = np.empty((genes, people))
+    ranks.ravel()[order] = np.arange(1.0, people + 1.0)
+    last.sort(axis=1)
+    tied = (last[:, 1:] == last[:, :-1]) & np.isfinite(last[:, 1:])
+    for g in np.flatnonzero(tied.any(axis=1) | (np.isinf(values) & mask).any(axis=1)):
         ranks[g, mask[g]] = stats.rankdata(values[g, mask[g]])
+    ranks[~mask] = np.nan
     return ranks
 
 
@@ -208,4 +317,28 @@ def _within_population(
         x[:, columns] = centre(predicted[:, columns], part)
         y[:, columns] = centre(observed[:, columns], part)
     r, _ = masked_pearson(x, y, inside, size=observed)
+    return r
+
+
+def _partial(predicted: Array, observed: Array, mask: NDArray[np.bool_], components: Array | None) -> Array:
+    """Pearson r of the residuals of both sides after the mean and the components, by least squares.
+
+    Genes with the same people are computed together.
+    """
+    r = np.full(len(predicted), np.nan)
+    if components is None:
+        return r
+    inside = mask & np.isfinite(components).all(axis=1)
+    patterns, member = np.unique(np.packbits(inside, axis=1), axis=0, return_inverse=True)
+    for number in range(len(patterns)):
+        genes = np.flatnonzero(member == number)
+        people = inside[genes[0]]
+        if people.sum() < components.shape[1] + 1 + MIN_INDIVIDUALS:
+            continue
+        known = components[people]
+        axes, _ = np.linalg.qr(np.column_stack([np.ones(len(known)), known - known.mean(axis=0)]))
+        x, y = predicted[np.ix_(genes, people)], observed[np.ix_(genes, people)]
+        x_left, y_left = x - (x @ axes) @ axes.T, y - (y @ axes) @ axes.T
+        kept = np.ones_like(x, dtype=np.bool_)
+        r[genes], _ = masked_pearson(x_left, y_left, kept, size=y)
     return r

@@ -11,6 +11,9 @@ import polars as pl
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.similarity import MIN_VARIANTS
 from glm2x.cohort.split import Split
+from glm2x.evaluation.adopt import Adopted
+from glm2x.evaluation.check import some
+from glm2x.evaluation.study import Study
 from glm2x.evaluation.tables import MAIN_CELL, Cell
 from glm2x.evaluation.uncertainty import Draws
 from glm2x.predictions import Predictions
@@ -20,14 +23,15 @@ FEW_PEOPLE = 50
 
 
 def make_notes(
-    predictions: Predictions,
+    adopted: Adopted,
     cells: Sequence[tuple[Cell, Draws]],
     comparisons: Sequence[dict[str, Any]],
-    cohort: Cohort | None,
+    study: Study,
     split: Split | None,
 ) -> list[str]:
     """Return the notes; `comparisons` are the blocks of `metrics.json`."""
-    notes = [*_table_notes(predictions, cohort, split)]
+    cohort = study.cohort
+    notes = [*_adopted_notes(adopted, cohort), *_table_notes(adopted.predictions, cohort, split)]
     predicting = [(cell, draws) for cell, draws in cells if not cell.name.endswith("training_individual")]
     for cell, draws in predicting or cells:
         notes += _cell_notes(cell, draws, comparisons)
@@ -37,11 +41,29 @@ def make_notes(
         )
     if cohort is not None:
         notes += _cohort_notes(cohort)
-    notes.append(
-        "Not checked here, because a table of predictions cannot show it: paralogues, haplotypes swapped, "
-        "strand and centre of windows, the share of N, and whether covariates, scalers or epochs were "
-        "fitted with test people."
-    )
+        if study.components is None:
+            notes.append(f"No r given genotype PCs: {study.components_from}.")
+        if study.heritability is None:
+            notes.append(f"No r / sqrt(h2): {study.heritability_lacks}.")
+    return notes
+
+
+def _adopted_notes(adopted: Adopted, cohort: Cohort | None) -> list[str]:
+    """Say what was filled in, and what of a stranger's table found no place."""
+    notes = []
+    if adopted.observed_filled:
+        notes.append(
+            f"{adopted.observed_filled:,} measurements of {some(adopted.filled_models)} were taken from the "
+            f"cohort, on the scale of the target {adopted.predictions.metadata.target}."
+        )
+    notes += [f"Measurements that were not filled in: {why}." for why in adopted.not_filled]
+    if adopted.genes_renamed:
+        notes.append(f"{adopted.genes_renamed:,} genes were matched without the version of their name.")
+    if cohort is not None and (adopted.genes_unknown or adopted.individuals_unknown):
+        notes.append(
+            f"{adopted.genes_unknown:,} genes and {adopted.individuals_unknown:,} people of the table are "
+            "not in the cohort."
+        )
     return notes
 
 

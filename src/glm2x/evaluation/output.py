@@ -6,22 +6,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
 from glm2x import __version__
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
-from glm2x.cohort.tables import known_of
+from glm2x.evaluation.adopt import Adopted
 from glm2x.evaluation.check import Check
 from glm2x.evaluation.comparisons import Comparison
 from glm2x.evaluation.controls import Permuted
 from glm2x.evaluation.notes import make_notes
+from glm2x.evaluation.study import Study, people_column
 from glm2x.evaluation.tables import Cell, RowKey, gene_rows
 from glm2x.evaluation.target_checks import is_transductive
 from glm2x.evaluation.uncertainty import Draws
-from glm2x.predictions import Predictions
 
 FORMAT_VERSION = 1
 
@@ -36,17 +36,19 @@ class CellResult:
     comparisons: list[Comparison]
     permuted: dict[str, Permuted]
     draws: Draws
+    curve: list[dict[str, Any]]
 
 
 def metrics_content(
-    predictions: Predictions,
+    adopted: Adopted,
     labels: dict[RowKey, str],
     results: Sequence[CellResult],
     checks: Sequence[Check],
-    cohort: Cohort | None,
+    study: Study,
     split: Split | None,
 ) -> dict[str, Any]:
     """Return the content of `metrics.json`; `labels` are in the order of the report's rows."""
+    predictions, cohort = adopted.predictions, study.cohort
     frame, metadata = predictions.frame, predictions.metadata
     comparisons = [_comparison_block(result.cell, c) for result in results for c in result.comparisons]
     people = people_column(cohort, "population")
@@ -71,6 +73,9 @@ def metrics_content(
             "cohort_digest": cohort.digest if cohort else metadata.cohort_digest,
             "split_digest": split.digest if split else metadata.split_digest,
             "split_preset": split.preset if split else None,
+            "adopted": adopted.counts(),
+            "genotype_components": study.components_from,
+            "heritability": study.heritability_summary(),
             "populations": {name: named.count(name) for name in sorted(set(named))} or None,
         },
         "rows": [{"label": label, **asdict(key)} for key, label in labels.items()],
@@ -80,8 +85,9 @@ def metrics_content(
             result.cell.name: {label: _control_block(control) for label, control in result.permuted.items()}
             for result in results
         },
+        "few_shot": [point for result in results for point in result.curve],
         "checks": [asdict(check) for check in checks],
-        "notes": make_notes(predictions, [(r.cell, r.draws) for r in results], comparisons, cohort, split),
+        "notes": make_notes(adopted, [(r.cell, r.draws) for r in results], comparisons, study, split),
     }
     found: dict[str, Any] = _json(value)
     return found
@@ -177,8 +183,3 @@ def _json(value: Any) -> Any:
         undefined = items and all(item is None for item in items) and all(isinstance(i, float) for i in value)
         return None if undefined else items
     return value
-
-
-def people_column(cohort: Cohort | None, column: Literal["population", "family"]) -> dict[str, str]:
-    """Return what a column of the people table says of each individual; nothing where there is none."""
-    return {} if cohort is None else known_of(cohort.people, column)

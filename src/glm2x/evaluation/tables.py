@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -17,10 +18,13 @@ from numpy.typing import NDArray
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
 from glm2x.genome.genes import index_of_names, unversioned
-from glm2x.predictions import Predictions
+from glm2x.predictions import Predictions, compact
 
 GENE_CELLS = {"seen": "seen_gene", "unseen": "unseen_gene", None: "any_gene"}
 INDIVIDUAL_CELLS = {"test": "new_individual", "train": "training_individual", None: "any_individual"}
+DEFAULT_WINDOW = 64_000
+"""bp, where neither a file nor the split says one."""
+
 MAIN_CELL = "seen_gene/new_individual"
 BASELINES = (
     "training-mean",
@@ -33,6 +37,8 @@ BASELINES = (
     "informed-gblup",
     "informed-ridge",
 )
+Rows = NDArray[np.uint32] | slice
+_KEY = ("model", "strategy", "train_individuals")
 _STRATEGIES = ("reference", "personal", "reference-then-personal")
 
 
@@ -115,8 +121,7 @@ def row_labels(frame: pl.DataFrame) -> dict[RowKey, str]:
     The model's name; with the strategy when the model has several; with `n=` the number of training
     people when there are several of those. Baselines come first, in the protocol's order.
     """
-    columns = ("model", "strategy", "train_individuals")
-    keys = [RowKey(*values) for values in frame.select(columns).unique().iter_rows()]
+    keys = [RowKey(*values) for values in _combinations(frame, _KEY)]
     keys.sort(key=_display_order)
     labels: dict[RowKey, str] = {}
     for key in keys:
@@ -147,53 +152,108 @@ def make_cells(frame: pl.DataFrame, labels: Mapping[RowKey, str]) -> tuple[Cell,
     Rows without a measurement are left out: they cannot be judged. Validation people are in no cell.
     The caller counts both.
     """
-    measured = frame.filter(pl.col("observed").is_not_null())
+    columns = [*_KEY, "draw", "seed"]
+    columns += ["gene", "individual", "observed", "predicted", "gene_split", "individual_split"]
+    measured = compact(frame.select(columns))
+    if measured["observed"].null_count():
+        measured = measured.filter(pl.col("observed").is_not_null())
+    parts = _parts(measured, ["gene_split", "individual_split"]) if measured.height else {}
     cells = []
     for gene_split, gene_cell in GENE_CELLS.items():
         for individual_split, individual_cell in INDIVIDUAL_CELLS.items():
-            part = measured.filter(
-                pl.col("gene_split").eq_missing(gene_split),
-                pl.col("individual_split").eq_missing(individual_split),
-            )
-            if part.height:
+            part = parts.pop((gene_split, individual_split), None)
+            if part is not None:
                 cells.append(_make_cell(f"{gene_cell}/{individual_cell}", part, labels))
     return tuple(sorted(cells, key=lambda cell: cell.name != MAIN_CELL))
 
 
+def _parts(frame: pl.DataFrame, by: Sequence[str]) -> dict[tuple[Any, ...], pl.DataFrame]:
+    """Return the rows of each combination of values; the frame itself where there is one, not a copy."""
+    varying = [column for column in by if not _constant(frame[column])]
+    if not varying:
+        return {frame.select(by).row(0): frame}
+    return {part.select(by).row(0): part for part in frame.partition_by(varying)}
+
+
+def _combinations(frame: pl.DataFrame, by: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Return the combinations of values that there are; columns of one value cost no sorting."""
+    varying = [column for column in by if not _constant(frame[column])]
+    if not varying:
+        return [frame.select(by).row(0)]
+    fixed = [
+        pl.lit(frame[0, column], frame.schema[column]).alias(column) for column in by if column not in varying
+    ]
+    return frame.select(varying).unique().with_columns(fixed).select(by).rows()
+
+
+def _constant(series: pl.Series) -> bool:
+    """Whether all values are the same, nulls included."""
+    nulls = series.null_count()
+    if nulls:
+        return nulls == len(series)
+    numbers = series.to_physical() if series.dtype == pl.Categorical else series
+    return bool(numbers.min() == numbers.max())
+
+
 def _make_cell(name: str, frame: pl.DataFrame, labels: Mapping[RowKey, str]) -> Cell:
-    genes = frame["gene"].unique().sort()
-    individuals = frame["individual"].unique().sort()
-    frame = frame.with_columns(
-        pl.col("gene").replace_strict(genes, np.arange(len(genes)), return_dtype=pl.Int64).alias("_gene"),
-        pl.col("individual")
-        .replace_strict(individuals, np.arange(len(individuals)), return_dtype=pl.Int64)
-        .alias("_individual"),
-        pl.col("draw").fill_null(-1),
-    )
-    shape = (len(genes), len(individuals))
-    rows = []
+    genes, gene_of = _axis(frame["gene"])
+    individuals, individual_of = _axis(frame["individual"])
+    at = gene_of[frame["gene"].to_physical().to_numpy()]  # where a row of the table goes in the matrix
+    at *= len(individuals)
+    at += individual_of[frame["individual"].to_physical().to_numpy()]
+    frame = frame.with_columns(pl.col("draw").fill_null(-1))
+    parts: dict[tuple[Any, ...], dict[Replicate, Rows]] = {}
+    for values_of, rows in _rows_of(frame, [*_KEY, "draw", "seed"]).items():
+        parts.setdefault(values_of[:3], {})[Replicate(*values_of[3:])] = rows
+    values = [frame[column].to_numpy() for column in ("predicted", "observed")]
+    found = []
     for key, label in labels.items():
-        part = frame.filter(
-            pl.col("model") == key.model,
-            pl.col("strategy").eq_missing(pl.lit(key.strategy, dtype=pl.String)),
-            pl.col("train_individuals").eq_missing(pl.lit(key.train_individuals, dtype=pl.Int64)),
-        )
-        if part.height:
-            rows.append(_make_row(key, label, part, shape))
-    return Cell(name, tuple(genes), tuple(individuals), tuple(rows))
+        replicates = parts.get((key.model, key.strategy, key.train_individuals))
+        if replicates is not None:
+            names = tuple(sorted(replicates))
+            shape = (len(names), len(genes), len(individuals))
+            predicted, observed = (
+                _matrix(shape, [replicates[name] for name in names], at, column) for column in values
+            )
+            found.append(CellRow(key, label, names, predicted, observed))
+    return Cell(name, genes, individuals, tuple(found))
 
 
-def _make_row(key: RowKey, label: str, frame: pl.DataFrame, shape: tuple[int, int]) -> CellRow:
-    pairs = frame.select("draw", "seed").unique().iter_rows()
-    replicates = tuple(sorted(Replicate(draw, seed) for draw, seed in pairs))
-    predicted = np.full((len(replicates), *shape), np.nan)
-    observed = np.full_like(predicted, np.nan)
-    for r, replicate in enumerate(replicates):
-        part = frame.filter(pl.col("draw") == replicate.draw, pl.col("seed") == replicate.seed)
-        at = (part["_gene"].to_numpy(), part["_individual"].to_numpy())
-        predicted[r][at] = part["predicted"].to_numpy()
-        observed[r][at] = part["observed"].to_numpy()
-    return CellRow(key, label, replicates, predicted, observed)
+def _rows_of(frame: pl.DataFrame, by: Sequence[str]) -> dict[tuple[Any, ...], Rows]:
+    """Return which rows have each combination of values; where there is one, all, without a list."""
+    varying = [column for column in by if not _constant(frame[column])]
+    if not varying:
+        return {frame.select(by).row(0): slice(None)}
+    parts = frame.select(by).with_row_index("_row").partition_by(varying)
+    return {part.select(by).row(0): part["_row"].to_numpy() for part in parts}
+
+
+def _matrix(
+    shape: tuple[int, int, int], rows: Sequence[Rows], at: NDArray[np.int64], values: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the values of each replicate's rows at their places, float [R, G, P], NaN elsewhere."""
+    matrix = np.empty(shape)
+    for flat, chosen in zip(matrix.reshape(shape[0], -1), rows, strict=True):
+        places = at[chosen]
+        if len(places) < len(flat):  # else every place is written, for no prediction is there twice
+            flat.fill(np.nan)
+        flat[places] = values[chosen]
+    return matrix
+
+
+def _axis(names: pl.Series) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Return the names that there are, sorted, and the place of each by the number of its category.
+
+    No text is compared but once a name.
+    """
+    codes = names.to_physical().to_numpy()
+    row = np.full(int(codes.max()) + 1, -1, dtype=np.int64)
+    row[codes] = np.arange(len(codes))
+    known = np.flatnonzero(row >= 0)
+    text = names.gather(row[known]).cast(pl.String)
+    order = text.arg_sort().to_numpy()
+    row[known[order]] = np.arange(len(known))
+    return tuple(text.gather(order)), row
 
 
 def training_means(frame: pl.DataFrame, row: CellRow, genes: Sequence[str]) -> NDArray[np.float64]:

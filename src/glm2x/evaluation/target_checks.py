@@ -139,7 +139,7 @@ def _compared(predictions: Predictions, cohort: Cohort, split: Split | None) -> 
     else:
         # labels are of all rows: a person may be labelled and not measured
         draws = learnt_people(predictions.frame, split)
-        parts = [(one.rows, _values_of(one, predictions, cohort, split)) for one in draws]
+        parts = [(one.rows, values_of(one, predictions, cohort, split)) for one in draws]
     for part, values in parts:
         rows = part.filter(pl.col("observed").is_not_null()).unique(once, maintain_order=True)
         if isinstance(values, str):
@@ -152,7 +152,18 @@ def _compared(predictions: Predictions, cohort: Cohort, split: Split | None) -> 
     return _Compared(pl.concat([empty, *known]), absent, left, tuple(why))
 
 
-def _values_of(
+def target_values(predictions: Predictions, cohort: Cohort, split: Split) -> NDArray[np.float64] | str:
+    """Return the cohort's target in the table's mode, float [genes, individuals], or why it cannot be made.
+
+    Of a table that does not say its mode it is the logarithm.
+    """
+    if predictions.metadata.target not in ("residual", "residual-all"):
+        return log_expression(cohort)
+    target = _target(predictions, cohort, split)
+    return target if isinstance(target, str) else target.values
+
+
+def values_of(
     one: Learnt, predictions: Predictions, cohort: Cohort, split: Split
 ) -> NDArray[np.float64] | str:
     """Return the target that the people of a draw give, or why it cannot be made."""

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from glm2x.evaluation.metrics import NULL_RATIO, Array, centre
+from glm2x.evaluation.metrics import NULL_RATIO, Array, centre, pieces
 
 DRAWS = 1_000
 MAX_SPAN = 2
@@ -183,6 +183,13 @@ def bootstrap_pearson(predicted: Array, observed: Array, mask: NDArray[np.bool_]
     weights
         Float [D, P], how often each individual is in each draw.
     """
+    drawn = np.empty((len(weights), len(predicted)))
+    for genes in pieces(len(predicted), len(weights)):  # so that memory does not grow with both
+        drawn[:, genes] = _drawn_pearson(predicted[genes], observed[genes], mask[genes], weights)
+    return drawn
+
+
+def _drawn_pearson(predicted: Array, observed: Array, mask: NDArray[np.bool_], weights: Array) -> Array:
     x, y = standardise(predicted, mask), standardise(observed, mask)
     scale = _spread(predicted, mask) / np.where(_spread(observed, mask) > 0, _spread(observed, mask), 1.0)
     count = weights.sum(axis=1, keepdims=True) if mask.all() else weights @ mask.T.astype(np.float64)
