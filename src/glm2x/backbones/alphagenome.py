@@ -14,7 +14,14 @@ from glm2x.backbones.centre import centre
 from glm2x.backbones.one_hot_input import one_hot
 from glm2x.backbones.recompute import computed
 from glm2x.backbones.unfilled import unfilled
-from glm2x.backbones.weights import described_in, load_into, read_config, read_state, resolve
+from glm2x.backbones.weights import (
+    described_in,
+    load_into,
+    read_config,
+    read_state,
+    require_fitting,
+    resolve,
+)
 from glm2x.config import BackboneConfig
 from glm2x.errors import DataError, UsageError
 from glm2x.files import read_json
@@ -214,11 +221,13 @@ def build(window: int, config: BackboneConfig, spec: Mapping[str, Any] | None = 
         values = library.deepmind_config(metadata={"organisms": ORGANISMS, "heads": {}}).to_dict()
         values["organisms"] = ORGANISMS
     architecture = {key: values[key] for key in (*ARCHITECTURE, "organisms") if key in values}
+    where, state = str(weights.folder), read_state(weights.folder, files[-1:])
     with described_in(weights.folder):
-        backbone = unfilled(lambda: AlphaGenome(architecture, window))
-    load_into(
-        backbone.model, read_state(weights.folder, files[-1:]), ignore=UNUSED, where=str(weights.folder)
-    )
+        backbone = unfilled(
+            lambda: AlphaGenome(architecture, window),
+            lambda empty: require_fitting(empty.model, state, ignore=UNUSED, where=where),
+        )
+    load_into(backbone.model, state, ignore=UNUSED, where=where)
     backbone.spec = {**backbone.spec, "weights": weights.source, "revision": weights.revision}
     return backbone
 

@@ -14,7 +14,14 @@ from glm2x.backbones.centre import centre
 from glm2x.backbones.one_hot_input import one_hot
 from glm2x.backbones.recompute import computed
 from glm2x.backbones.unfilled import unfilled
-from glm2x.backbones.weights import described_in, load_into, read_config, read_state, resolve
+from glm2x.backbones.weights import (
+    described_in,
+    load_into,
+    read_config,
+    read_state,
+    require_fitting,
+    resolve,
+)
 from glm2x.config import BackboneConfig
 from glm2x.errors import DataError, UsageError
 
@@ -207,9 +214,13 @@ def build(window: int, config: BackboneConfig, spec: Mapping[str, Any] | None = 
     require_window(window)  # before a gigabyte is downloaded
     weights = resolve(OFFICIAL, config)
     architecture = read_architecture(weights.folder)
+    where, state = str(weights.folder), read_state(weights.folder)
     with described_in(weights.folder):
-        backbone = unfilled(lambda: Borzoi(architecture, window))
-    load_into(backbone.model, read_state(weights.folder), ignore=HEADS, where=str(weights.folder))
+        backbone = unfilled(
+            lambda: Borzoi(architecture, window),
+            lambda empty: require_fitting(empty.model, state, ignore=HEADS, where=where),
+        )
+    load_into(backbone.model, state, ignore=HEADS, where=where)
     backbone.spec = {**backbone.spec, "weights": weights.source, "revision": weights.revision}
     return backbone
 

@@ -13,7 +13,17 @@ from torch.nn import functional
 
 from glm2x.backbones.language import LanguageModel
 from glm2x.backbones.selective_scan import scan_both_ways
-from glm2x.backbones.weights import described_in, identity, load_into, read_config, read_state, resolve
+from glm2x.backbones.unfilled import fitting
+from glm2x.backbones.weights import (
+    described_in,
+    identity,
+    load_into,
+    read_config,
+    read_state,
+    require_fitting,
+    require_layers,
+    resolve,
+)
 from glm2x.config import BackboneConfig
 from glm2x.errors import DataError, UsageError
 
@@ -177,10 +187,15 @@ def build(config: BackboneConfig) -> Caduceus:
     weights = resolve(OFFICIAL, config)
     where = str(weights.folder)
     architecture = read_architecture(weights.folder)
-    with described_in(weights.folder):
-        model = Caduceus(architecture)
     state = read_state(weights.folder)
-    load_into(model, fill_tied(state, architecture["n_layer"], where), ignore=IGNORED, where=where)
+    require_layers(state, architecture["n_layer"], where=where)
+    state = fill_tied(state, architecture["n_layer"], where)
+    with described_in(weights.folder):
+        model = fitting(
+            lambda: Caduceus(architecture),
+            lambda empty: require_fitting(empty, state, ignore=IGNORED, where=where),
+        )
+    load_into(model, state, ignore=IGNORED, where=where)
     model.spec = {**model.spec, **identity(weights)}
     return model
 

@@ -12,7 +12,16 @@ from glm2x.backbones.base import Backbone
 from glm2x.backbones.centre import centre
 from glm2x.backbones.one_hot_input import one_hot
 from glm2x.backbones.recompute import computed
-from glm2x.backbones.weights import FILES, described_in, load_into, read_config, read_state, resolve
+from glm2x.backbones.unfilled import fitting
+from glm2x.backbones.weights import (
+    FILES,
+    described_in,
+    load_into,
+    read_config,
+    read_state,
+    require_fitting,
+    resolve,
+)
 from glm2x.config import BackboneConfig
 from glm2x.errors import DataError, UsageError
 
@@ -152,9 +161,13 @@ def build(window: int, config: BackboneConfig, spec: Mapping[str, Any] | None = 
     require_window(window)  # before a gigabyte is downloaded
     weights = resolve(OFFICIAL, config, files=FILES)
     architecture = read_architecture(weights.folder)
+    where, state = str(weights.folder), read_state(weights.folder)
     with described_in(weights.folder):
-        backbone = Enformer(architecture, window)
-    load_into(backbone, read_state(weights.folder), ignore=IGNORED, where=str(weights.folder))
+        backbone = fitting(
+            lambda: Enformer(architecture, window),
+            lambda empty: require_fitting(empty, state, ignore=IGNORED, where=where),
+        )
+    load_into(backbone, state, ignore=IGNORED, where=where)
     backbone.spec = {**backbone.spec, "weights": weights.source, "revision": weights.revision}
     return backbone
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from glm2x.backbones.weights import load_into, read_config, read_state
+from glm2x.backbones.unfilled import fitting
+from glm2x.backbones.weights import load_into, read_config, read_state, require_fitting, require_layers
 from glm2x.errors import DataError, Glm2xError
 from glm2x.files import read_json
 
@@ -89,27 +90,36 @@ def load_model(folder: Path, settings: Any, *, remote_code: bool) -> nn.Module:
 
     state = read_state(folder)
     layers = getattr(settings, "num_hidden_layers", None)
-    if isinstance(layers, int) and layers > len(state):  # a damaged number of them would be built for hours
-        raise DataError(
-            "the weights are not those of this architecture",
-            where=str(folder),
-            got=f"{len(state)} tensors for {layers} layers",
-            wanted="the weights that config.json describes",
-        )
+    if isinstance(layers, int):
+        require_layers(state, layers, where=str(folder))
     options: dict[str, Any] = {} if remote_code else _attention(settings)
     auto: Any = AutoModel
-    with failures_of("the checkpoint's config.json describes no model", folder), no_init_weights():
+
+    def make() -> Any:
         model = auto.from_config(settings, trust_remote_code=remote_code, dtype=torch.float32, **options)
-    for name in UNUSED:
-        if getattr(model, name, None) is not None:
-            setattr(model, name, None)
+        for name in UNUSED:
+            if getattr(model, name, None) is not None:
+                setattr(model, name, None)
+        return model
+
+    def require_all(model: Any) -> None:
+        require_fitting(model, _under_its_names(state, model), ignore=ignored, where=str(folder))
+
+    ignored = [f"{name}." for name in UNUSED]
+    with failures_of("the checkpoint's config.json describes no model", folder), no_init_weights():
+        # code that comes with a model may ask for values while it is made
+        model = make() if remote_code else fitting(make, require_all)
+    load_into(model, _under_its_names(state, model), ignore=ignored, where=str(folder))
+    return model.float()  # type: ignore[no-any-return]
+
+
+def _under_its_names(state: Mapping[str, Tensor], model: Any) -> Mapping[str, Tensor]:
+    """Return a checkpoint's tensors as a model without output heads calls them."""
     prefix = f"{model.base_model_prefix}."
     if any(name.startswith(prefix) for name in state):  # written with an output head
         state = {n.removeprefix(prefix): tensor for n, tensor in state.items() if n.startswith(prefix)}
     own = model.state_dict()
-    state = {name: t for name, t in state.items() if name in own or not COMPUTED.search(name)}
-    load_into(model, state, ignore=[f"{name}." for name in UNUSED], where=str(folder))
-    return model.float()  # type: ignore[no-any-return]
+    return {name: t for name, t in state.items() if name in own or not COMPUTED.search(name)}
 
 
 def _attention(settings: Any) -> dict[str, str]:

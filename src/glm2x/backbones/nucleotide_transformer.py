@@ -14,7 +14,15 @@ from torch.nn import functional
 from glm2x.backbones.language import LanguageModel
 from glm2x.backbones.six_mers import CLS, NOTHING, SLOT, VOCABULARY, spell
 from glm2x.backbones.unfilled import unfilled
-from glm2x.backbones.weights import described_in, identity, load_into, read_config, read_state, resolve
+from glm2x.backbones.weights import (
+    described_in,
+    identity,
+    load_into,
+    read_config,
+    read_state,
+    require_fitting,
+    resolve,
+)
 from glm2x.config import BackboneConfig
 from glm2x.errors import DataError, UsageError
 
@@ -205,10 +213,14 @@ def build(config: BackboneConfig) -> NucleotideTransformer:
     layers = architecture["num_hidden_layers"]
     if not 0 < layer <= layers:
         raise _no_layer(layer, f"1 to {layers}")
-    with described_in(weights.folder):
-        model = unfilled(lambda: NucleotideTransformer(architecture, layer))
+    where = str(weights.folder)
     state = {name: t for name, t in read_state(weights.folder).items() if _is_used(name, layer, layers)}
-    load_into(model, state, where=str(weights.folder))
+    with described_in(weights.folder):
+        model = unfilled(
+            lambda: NucleotideTransformer(architecture, layer),
+            lambda empty: require_fitting(empty, state, where=where),
+        )
+    load_into(model, state, where=where)
     model.spec = {**model.spec, **identity(weights)}
     return model
 

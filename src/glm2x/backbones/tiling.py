@@ -69,9 +69,10 @@ def choose_tiling(model: LanguageModel, window: int, tile: int | None, overlap: 
         tile = model.longest // unit * unit
     if overlap is None:
         overlap = int(tile * OVERLAP_SHARE) // unit * unit
-    if tile >= window:
+    # a window that is shorter than the tile goes through whole, if the model takes it
+    too_long = model.longest is not None and min(tile, window) > model.longest
+    if tile >= window and not too_long:
         return None
-    too_long = model.longest is not None and tile > model.longest
     if too_long or tile <= 0 or tile % unit or overlap % unit or not 0 <= overlap < tile:
         longest = "" if model.longest is None else f", at most {model.longest:,} bp"
         raise UsageError(

@@ -211,6 +211,17 @@ def load_into(
         Names are missing, left over, or have another shape or type, or a value is no finite number; the
         module is as it was.
     """
+    require_fitting(module, state, ignore=ignore, where=where)
+    module.load_state_dict({name: state[name] for name in module.state_dict()})
+
+
+def require_fitting(
+    module: nn.Module, state: Mapping[str, Tensor], *, ignore: Sequence[str] = (), where: str = ""
+) -> None:
+    """Refuse tensors that `load_into` would (`DataError`); for a module on the meta device, by name and shape.
+
+    A ``config.json`` can ask for more memory than a machine has: to be called before there is any.
+    """
     kept = {name: tensor for name, tensor in state.items() if not name.startswith(tuple(ignore))}
     own = module.state_dict()
     missing = [name for name in own if name not in kept]
@@ -236,7 +247,17 @@ def load_into(
             ),
             wanted=f"{len(own)} tensors, as config.json describes the model",
         )
-    module.load_state_dict(kept)
+
+
+def require_layers(state: Mapping[str, Tensor], layers: int, *, where: str) -> None:
+    """Refuse more layers than there are tensors (`DataError`): a damaged number would be built for hours."""
+    if layers > len(state):
+        raise DataError(
+            "the weights are not those of this architecture",
+            where=where,
+            got=f"{len(state)} tensors for {layers} layers",
+            wanted="the weights that config.json describes",
+        )
 
 
 @contextmanager
@@ -266,6 +287,10 @@ def _is_like(tensor: Tensor, own: Tensor) -> bool:
         return False
     if tensor.is_floating_point() != own.is_floating_point():
         return False
+    if tensor.is_floating_point() and tensor.element_size() == 1:  # FP8, whose scales lie elsewhere
+        return False
+    if own.is_meta:  # values are looked at when they are loaded
+        return True
     return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
 
 

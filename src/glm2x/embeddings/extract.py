@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from glm2x.backbones.tiling import Tiling, embed
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.dictionary import HaplotypeDictionary
 from glm2x.embeddings.key import sequence_key
-from glm2x.embeddings.plan import Plan, codes_of
+from glm2x.embeddings.plan import PLANS, Plan, codes_of
 from glm2x.embeddings.reduce import kept_of
 from glm2x.embeddings.shard import DTYPES
 from glm2x.embeddings.spec import StoreSpec
@@ -73,15 +74,21 @@ def extract(
     passes = shards = 0
     with progress("embed", sum(map(len, todo))) as bar:
         while todo:
-            done = 0
+            done = told = 0
             for lines in todo:
-                with _claimed(store.folder, lines["shard"][0]) as mine:
-                    if not mine or not _todo(store, [lines]):
+                name = lines["shard"][0]
+                with _claimed(store.folder, name) as mine:
+                    if not mine:
+                        continue
+                    told += len(lines)
+                    if store.has_shard(name):
+                        bar.advance(len(lines), "by another process")
                         continue
                     values = _compute(model, dictionary, lines, store.spec, plan.batch, device, bar)
                     store.write_shard(lines["key"].to_list(), values)
                 passes, shards, done = passes + len(lines), shards + 1, done + 1
-            todo = _todo(store, todo)
+            before, todo = todo, _todo(store, todo)
+            bar.advance(sum(map(len, before)) - sum(map(len, todo)) - told, "by another process")
             if not done:
                 break
     return Extracted(passes, shards, len(todo))
@@ -111,27 +118,45 @@ def _compute(
     for start in range(0, len(lines), batch):
         part = lines[start : start + batch]
         codes = torch.cat([_letters(dictionary, *line) for line in part.iter_rows(named=False)])
-        with torch.inference_mode():
-            tokens = embed(model, codes.to(device), tiling, spec.strand)
-            kept = kept_of(tokens, spec)
+        try:
+            with torch.inference_mode():
+                kept = kept_of(embed(model, codes.to(device), tiling, spec.strand), spec)
+        except torch.OutOfMemoryError as error:
+            raise _too_large(spec, len(part), error) from error
         _require_finite(kept, part)
         values[start : start + len(part)] = kept.cpu()
         bar.advance(len(part), part["gene"][-1])
     return values
 
 
-def _letters(dictionary: HaplotypeDictionary, gene: str, row: int, key: str, shard: str) -> Tensor:
+def _letters(dictionary: HaplotypeDictionary, name: str, row: int, key: str, shard: str) -> Tensor:
     """Return a planned haplotype's letters, uint8 [1, window]."""
-    codes = codes_of(dictionary.gene(gene), [row])
+    gene = dictionary.gene(name)
+    if row >= gene.n_unique:
+        raise _not_the_cohort_s(name, row, f"{gene.n_unique:,} unique haplotypes", "that row")
+    codes = codes_of(gene, [row])
     if sequence_key(codes[0]) != key:
-        raise DataError(
-            "a planned haplotype is not the cohort's",
-            where=f"{gene}, row {row}",
-            got=f"sequence {sequence_key(codes[0])}",
-            wanted=key,
-            do="plan again: glm2x embed plan",
-        )
+        raise _not_the_cohort_s(name, row, f"sequence {sequence_key(codes[0])}", key)
     return torch.from_numpy(codes)
+
+
+def _not_the_cohort_s(gene: str, row: int, got: str, wanted: str) -> DataError:
+    return DataError(
+        "a planned haplotype is not the cohort's",
+        where=f"{gene}, row {row}",
+        got=got,
+        wanted=wanted,
+        do=f"delete the plan (STORE/{PLANS}), and plan again: what is stored stays",
+    )
+
+
+def _too_large(spec: StoreSpec, windows: int, error: Exception) -> DataError:
+    return DataError(
+        f"the memory of the {spec.device} device does not hold what the model computes",
+        got=f"{windows} windows of {spec.window:,} bp together; {str(error).partition('. ')[0]}",
+        do="plan for fewer or shorter pieces: --batch-size 1, or --tile with another --out; the batch is the "
+        f"plan's: delete that in STORE/{PLANS} first, what is stored stays",
+    )
 
 
 def _require_finite(kept: Tensor, lines: pl.DataFrame) -> None:
@@ -171,7 +196,8 @@ def _claimed(folder: Path, shard: str) -> Iterator[bool]:
     claims = folder / CLAIMS
     claims.mkdir(exist_ok=True)
     path = claims / shard
-    with path.open("w") as handle:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)  # a link could lead anywhere
+    try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -182,6 +208,8 @@ def _claimed(folder: Path, shard: str) -> Iterator[bool]:
             yield True
         finally:
             path.unlink(missing_ok=True)
+    finally:
+        os.close(handle)
 
 
 def claims(folder: Path) -> int:

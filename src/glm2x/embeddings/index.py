@@ -43,17 +43,19 @@ def list_files(folder: Path) -> frozenset[str]:
     """
     names = set()
     try:
-        found = list((folder / INDEX).iterdir())
+        found = os.listdir(folder / INDEX)  # noqa: PTH208 (tens of thousands: paths cost five times as much)
     except FileNotFoundError:  # nothing was written yet
         return frozenset()
-    for path in found:
-        if path.suffix != SUFFIX or path.name.startswith("."):
+    for name in found:
+        if not name.endswith(SUFFIX) or name.startswith("."):
             continue  # what is being written, or is nothing of ours
-        if not is_name(path.stem.removeprefix(_MERGED)):
+        if not is_name(name.removesuffix(SUFFIX).removeprefix(_MERGED)):
             raise _damaged(
-                path, got="a name that no index file has", wanted=f"SHARD{SUFFIX}, of hexadecimal digits"
+                folder / INDEX / name,
+                got="a name that no index file has",
+                wanted=f"SHARD{SUFFIX}, of hexadecimal digits",
             )
-        names.add(path.name)
+        names.add(name)
     return frozenset(names)
 
 

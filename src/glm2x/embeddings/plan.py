@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.dictionary import GeneHaplotypes, HaplotypeDictionary
 from glm2x.config import BackboneConfig
-from glm2x.embeddings.key import sequence_key, shard_name
+from glm2x.embeddings.key import is_name, sequence_key, shard_name
 from glm2x.embeddings.store import Store
 from glm2x.errors import DataError
 from glm2x.files import digest, read_json, require_file, write_aside, write_json
@@ -32,6 +31,7 @@ PLANS = "plans"
 REFERENCE = -1  # stands where the row of a unique haplotype is expected
 SHARD_BYTES = 128_000_000
 SHARD_HAPLOTYPES = 1_024
+_SCHEMA = {"gene": pl.String, "row": pl.Int64, "key": pl.String, "shard": pl.String}
 _AT_ONCE = 64  # windows whose letters are made together
 _LESS = "give another --out, fewer --genes or --individuals, a shorter --window, or --keep bins or mean"
 
@@ -73,7 +73,7 @@ def wanted_haplotypes(
     DataError
         A gene or person is not in the cohort, or the cohort has no reference.
     """
-    names = [cohort.gene_ids[row] for row in cohort.gene_index(genes)]
+    names = list(dict.fromkeys(cohort.gene_ids[row] for row in cohort.gene_index(genes)))
     people = cohort.individual_index(individuals)
     dictionary = HaplotypeDictionary(cohort, window)
     columns: dict[str, list[Any]] = {"gene": [], "row": [], "key": []}
@@ -219,12 +219,34 @@ def _read_plan(path: Path) -> Plan:
         table = pl.read_parquet(table_path)
         cohort, cohort_digest, batch = content["cohort"], content["cohort_digest"], content["batch"]
         backbone = BackboneConfig.model_validate(content["backbone"])
-    except (pl.exceptions.PolarsError, OSError, KeyError, ValidationError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, KeyError) as error:
         raise _damaged(path, f"{type(error).__name__}: {error}") from error
-    wanted = {"gene": pl.String, "row": pl.Int64, "key": pl.String, "shard": pl.String}
-    if dict(table.schema) != wanted or not isinstance(batch, int) or batch < 1:
-        raise _damaged(table_path, ", ".join(f"{name} {kind}" for name, kind in table.schema.items()))
-    return Plan(path.stem, Path(str(cohort)), str(cohort_digest), table, batch, backbone)
+    if type(batch) is not int or not 1 <= batch < 2**31:
+        raise _damaged(path, f"batch {batch}")
+    plan = Plan(path.stem, Path(str(cohort)), str(cohort_digest), table, batch, backbone)
+    fault = _fault(plan)
+    if fault is not None:
+        raise _damaged(table_path, fault)
+    return plan
+
+
+def _fault(plan: Plan) -> str | None:
+    """Return what is wrong with a plan's lines; None: nothing. Shards become names of files."""
+    table = plan.table
+    if dict(table.schema) != _SCHEMA:
+        return ", ".join(f"{name} {kind}" for name, kind in table.schema.items())
+    if table.null_count().sum_horizontal().item():
+        return "cells without a value"
+    strange = next((key for key in table["key"] if not is_name(key)), None)
+    if strange is not None:
+        return f"key {strange!r}"
+    if table["key"].is_duplicated().any():
+        return f"key {table.filter(pl.col('key').is_duplicated())['key'][0]} twice"
+    if (table["row"] < REFERENCE).any():
+        return f"row {table['row'].min()}"
+    wrong = (s["shard"][0] for s in plan.shards() if s["shard"][0] != shard_name(s["key"].to_list()))
+    name = next(wrong, None)
+    return None if name is None else f"shard {name!r}, which is not the name that its keys give"
 
 
 def _damaged(path: Path, got: str) -> DataError:
@@ -232,7 +254,7 @@ def _damaged(path: Path, got: str) -> DataError:
         "a plan of the embedding store is damaged, or of another version",
         where=str(path),
         got=got[:200],
-        wanted="what glm2x embed plan writes",
+        wanted=f"what glm2x embed plan writes in format_version {FORMAT_VERSION}",
         do="delete it with the .parquet beside it, and plan again: what is stored stays",
     )
 

@@ -52,6 +52,7 @@ class Store:
         self._mapped: OrderedDict[str, Mapped] = OrderedDict()
         self._mapping, self._looking = Lock(), Lock()
         self._places, self._files = Places.none(), frozenset[str]()
+        self._written: dict[str, pl.DataFrame] = {}  # rows that are not among the places yet
         self.refresh()
 
     @classmethod
@@ -96,25 +97,36 @@ class Store:
             files = list_files(self.folder)
             if self._files <= files:
                 try:
+                    self._place_written()
                     self._places = self._places.with_rows(read_files(self.folder, files - self._files))
                     self._files = files
                     return
                 except FileNotFoundError:
                     pass  # merged meanwhile
             rows, self._files = read_index(self.folder)
+            self._written.clear()
             self._places = Places.none().with_rows(rows)
 
     def __contains__(self, key: str) -> bool:
-        return bool(self._places.locate([key])[0][0] >= 0)
+        return bool(self._known().locate([key])[0][0] >= 0)
 
     def __len__(self) -> int:
-        return len(self._places.row)
+        return len(self._known().row)
+
+    def has_shard(self, name: str) -> bool:
+        """Whether a shard is stored by now, whoever wrote it; the index is read only where that can tell."""
+        if index_path(self.folder, name).is_file():
+            return True
+        if not shard_path(self.folder, name).is_file():
+            return False
+        self.refresh()  # its index was merged, or a killed process left the shard without one
+        return name in self._places.shards
 
     def missing(self, keys: Iterable[str]) -> list[str]:
         """Return those of the keys that the store does not hold, in their order, each once."""
         asked = list(dict.fromkeys(keys))
         return [
-            key for key, shard in zip(asked, self._places.locate(asked)[0].tolist(), strict=True) if shard < 0
+            key for key, shard in zip(asked, self._known().locate(asked)[0].tolist(), strict=True) if shard < 0
         ]
 
     def read(self, key: str) -> Tensor:
@@ -190,15 +202,14 @@ class Store:
         assert values.shape == (len(keys), self.spec.rows, self.spec.width)
         assert values.dtype == DTYPES[self.spec.dtype]
         name = shard_name(keys)
-        indexed = index_path(self.folder, name).is_file() or name in self._places.shards
+        indexed = index_path(self.folder, name).is_file() or self._is_known(name)
         if not indexed or not shard_path(self.folder, name).is_file():
             commit_shard(self.folder, self.spec, name, keys, values.detach().cpu().contiguous())
             with self._mapping:
                 self._mapped.pop(name, None)
         with self._looking:
-            if name not in self._places.shards:
-                rows = pl.DataFrame({"shard": name, "key": keys, "row": range(len(keys))})
-                self._places = self._places.with_rows(rows)
+            if not self._is_known(name):
+                self._written[name] = pl.DataFrame({"shard": name, "key": keys, "row": range(len(keys))})
                 self._files |= {index_path(self.folder, name).name}
         return name
 
@@ -207,6 +218,22 @@ class Store:
         merged = merge(self.folder)
         self.refresh()
         return merged
+
+    def _known(self) -> Places:
+        """Return the places of all that is known."""
+        if self._written:
+            with self._looking:
+                self._place_written()
+        return self._places
+
+    def _place_written(self) -> None:
+        """Put what was written among the places, all at once: that takes as long as they are many."""
+        if self._written:
+            self._places = self._places.with_rows(pl.concat(self._written.values()))
+            self._written.clear()
+
+    def _is_known(self, name: str) -> bool:
+        return name in self._written or name in self._places.shards
 
     def _find(self, keys: Sequence[str]) -> list[tuple[str, int, int]]:
         """Return shard, haplotypes in it and row of each key (`DataError` where the store lacks some)."""
@@ -225,7 +252,7 @@ class Store:
         return found
 
     def _lookup(self, keys: Sequence[str]) -> list[tuple[str, int, int]] | None:
-        places = self._places
+        places = self._known()
         shard, row = places.locate(keys)
         if (shard < 0).any():
             return None
