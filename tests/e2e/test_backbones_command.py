@@ -111,5 +111,23 @@ def test_weights_in_the_hubs_cache(own_cache: Path, capsys: pytest.CaptureFixtur
     assert said("enformer", capsys).splitlines()[-1].split() == ["here:", "ready"]
 
 
+def test_evo2_on_a_machine_that_has_it(
+    own_cache: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its weights are one .pt file, and flash-attn is in no extra."""
+    there = {"evo2", "flash_attn_2_cuda"}
+    monkeypatch.setattr(util, "find_spec", lambda name: name if name in there else None)
+    monkeypatch.setattr("shutil.which", lambda name: name)
+    snapshot = write_hub_cache(own_cache, "arcinstitute/evo2_7b", "0" * 40)
+    assert "lacks the weights" in said("evo2", capsys)
+    (snapshot / "evo2_7b.pt").write_bytes(b"")
+    assert said("evo2", capsys).splitlines()[-1].split() == ["here:", "ready"]
+    there.remove("flash_attn_2_cuda")
+    assert "lacks flash_attn_2_cuda: pip install flash-attn\n" in said("evo2", capsys)
+    there.clear()
+    wanted = "lacks evo2 and flash_attn_2_cuda: pip install 'glm2x[evo2]' flash-attn\n"
+    assert wanted in said("evo2", capsys)
+
+
 def test_onehot_lacks_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert said("onehot", capsys).splitlines()[-1].split() == ["here:", "ready"]

@@ -3,12 +3,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 
 from glm2x.backbones import onehot
+from glm2x.backbones.caduceus import Caduceus
+from glm2x.backbones.kmer import Kmer
+from glm2x.backbones.language import LanguageModel
+from glm2x.backbones.nucleotide_transformer import LAYER, NucleotideTransformer
 from glm2x.backbones.onehot import N_CODE, OneHot, unique_rows
 from glm2x.backbones.registry import backbones, build, get
 from glm2x.config import BackboneConfig
@@ -19,7 +24,27 @@ from glm2x.heads.registry import heads
 OFFICIAL = {"onehot": None, "alphagenome": {"organisms": ["human", "mouse"], "max_seq_len": 2**20}}
 
 
-@pytest.mark.parametrize("info", backbones(), ids=lambda info: info.name)
+TRAINED = [info for info in backbones() if info.kind == "trainable"]
+# the sizes in the official config.json of what is read through embeddings
+LANGUAGE: dict[str, Callable[[], LanguageModel]] = {
+    "nucleotide-transformer-v2": lambda: NucleotideTransformer(
+        {
+            **{"hidden_size": 1024, "intermediate_size": 4096, "max_position_embeddings": 2050},
+            **{"num_attention_heads": 16, "num_hidden_layers": 29},
+        },
+        LAYER,
+    ),
+    "caduceus-ph": lambda: Caduceus(
+        {
+            **{"d_model": 256, "n_layer": 16, "vocab_size": 16, "d_state": 16, "d_conv": 4, "expand": 2},
+            **{"dt_rank": 16, "norm_epsilon": 1e-5},
+        }
+    ),
+    "kmer": Kmer,
+}
+
+
+@pytest.mark.parametrize("info", TRAINED, ids=lambda info: info.name)
 @pytest.mark.parametrize("window", [63_488, 2_048])
 def test_what_the_registry_says_is_what_the_model_does(info, window: int) -> None:
     """At full size, without the memory for it."""
@@ -36,6 +61,21 @@ def test_what_the_registry_says_is_what_the_model_does(info, window: int) -> Non
     assert info.head in heads()
     count = sum(p.numel() for p in model.parameters())
     assert info.parameters in (f"{count / 1e6:.1f} million", f"{count / 1e3:.0f} thousand")
+
+
+@pytest.mark.parametrize("name", LANGUAGE)
+def test_what_the_registry_says_of_a_language_model(name: str) -> None:
+    info = get(name)
+    with torch.device("cpu" if name == "kmer" else "meta"):
+        model = LANGUAGE[name]()
+    for window in (11_000, 64_000):
+        assert model.tokens(window) == info.tokens_for(window)
+    assert model.width == info.width
+    assert info.head in heads()
+    count = sum(p.numel() for p in model.parameters())
+    assert info.parameters.startswith(f"{count / 1e6:.1f} million" if count else "none")
+    assert (model.longest is not None) == ("in tiles" in info.input)
+    assert model.longest is None or f"{model.longest:,} bp in tiles" in info.input
 
 
 def test_the_registry_needs_no_torch() -> None:

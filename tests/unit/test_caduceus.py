@@ -151,6 +151,22 @@ def test_what_config_json_may_not_say(name: str, value: object, tmp_path: Path) 
     assert error.value.where == str(tmp_path / "config.json")
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"d_model": 2**24}, "[16, 16] instead of [16, 16777216]"),
+        ({"d_state": 2**33}, "A_log [32, 16] instead of [32, 8589934592]"),
+        ({"n_layer": 10**9}, "tensors for 1000000000 layers"),
+    ],
+)
+def test_sizes_are_compared_before_there_is_memory_for_them(
+    change: dict[str, int], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="not those of this architecture") as error:
+        load(write_caduceus(tmp_path, **change))
+    assert message in error.value.got
+
+
 def test_sizes_that_config_json_leaves_to_mamba(tmp_path: Path) -> None:
     config = caduceus_config(d_model=100, vocab_size=12)
     for name in ("ssm_cfg", "pad_vocab_size_multiple", "norm_epsilon", "model_type"):

@@ -145,6 +145,10 @@ def test_a_checkpoint_is_tensors_and_scales(
     assert torch.equal(state["norm.scale"], torch.ones(2))
     scales = torch.load(state["blocks.0.projections._extra_state"], weights_only=True)
     assert scales == {"scale": torch.ones(1)}
+    # pickled bytes: read by the engine, where there is one
+    torch.save(GOOD | {"a._extra_state": torch.zeros(3, dtype=torch.uint8)}, tmp_path / "evo2_7b.pt")
+    if not engine:
+        assert set(read_checkpoint(tmp_path / "evo2_7b.pt")) == {*GOOD, "a._extra_state"}
 
 
 @pytest.mark.parametrize(
@@ -214,6 +218,17 @@ def test_by_its_name_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         build(BackboneConfig(name="evo2"))
 
 
+@pytest.mark.parametrize(("name", "longest"), [("evo2_7b", 32_768), ("evo2_7b_base", 8_192)])
+def test_no_more_goes_through_than_it_was_trained_on(
+    name: str, longest: int, capable: FakeLibraryModel, tmp_path: Path
+) -> None:
+    """The library's configuration of the base model says 32,768, its description 8K."""
+    capable.model.config.max_seqlen = 32_768
+    torch.save(GOOD, tmp_path / f"{name}.pt")
+    config = BackboneConfig(name="evo2", model=name, layer="blocks.1", weights=str(tmp_path))
+    assert build(config).longest == longest
+
+
 @pytest.mark.usefixtures("capable")
 def test_a_folder_lacks_the_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not hold pretrained weights") as error:
@@ -242,6 +257,20 @@ def test_loading_fails(
     monkeypatch.setattr(evo2, "_library", lambda: SimpleNamespace(Evo2=library))
     with pytest.raises(expected, match=message):
         evo2._load("evo2_7b", tmp_path / "evo2_7b.pt", {})
+
+
+def test_what_the_official_files_hold_beside_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the library prints them when it loads evo2_7b (ArcInstitute/evo2, issues 18 and 35)."""
+    model = SimpleNamespace(model=SimpleNamespace(state_dict=lambda: {"norm.scale": torch.ones(2)}))
+    monkeypatch.setattr(evo2, "_library", lambda: SimpleNamespace(Evo2=lambda *_, **__: model))
+    beside = ["unembed.weight", "blocks.27.mixer.mixer.filter.t", "blocks.3.mixer.attn._extra_state"]
+    state = {name: torch.ones(2) for name in ["norm.scale", *beside]}
+    assert evo2._load("evo2_7b", tmp_path / "evo2_7b.pt", state) is model
+    with pytest.raises(DataError, match="not those of this architecture") as error:
+        evo2._load("evo2_7b", tmp_path / "evo2_7b.pt", state | {"blocks.40.mlp.l1.weight": torch.ones(2)})
+    assert error.value.got == "1 left over: blocks.40.mlp.l1.weight"
 
 
 def test_scales_are_read_where_the_engine_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -269,6 +269,14 @@ def test_sizes_that_make_no_model(tmp_path: Path) -> None:
     assert error.value.where == str(tmp_path / "config.json")
 
 
+def test_sizes_are_compared_before_there_is_memory_for_them(tmp_path: Path) -> None:
+    """Of a terabyte, which no machine is asked for."""
+    write_nt(tmp_path, state=nt_state(), intermediate_size=2**33)
+    with pytest.raises(DataError, match="not those of this architecture") as error:
+        load(tmp_path)
+    assert "intermediate.dense.weight [96, 32] instead of [17179869184, 32]" in error.value.got
+
+
 @pytest.mark.parametrize("size", [4105, 33, None])
 def test_another_vocabulary_is_refused(size: int | None, tmp_path: Path) -> None:
     write_nt(tmp_path, vocab_size=size)

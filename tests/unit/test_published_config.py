@@ -14,7 +14,7 @@ from glm2x.cohort.cohort import Cohort
 from glm2x.config import TrainConfig, load_config
 from glm2x.errors import DataError, UsageError
 from glm2x.published.config import KEYS, PublishedConfig, read_published
-from glm2x.published.convert import cohort_command, convert, store_command
+from glm2x.published.convert import cohort_command, convert, store_commands
 from glm2x.published.lists import PRESET, locate, published_split
 
 # what the ten files say: the values of one, and where the others differ
@@ -258,14 +258,28 @@ def test_the_commands_that_make_what_it_needs(tmp_path: Path) -> None:
     assert words[9:] == ["--out", "co hort"]
     empty = cohort_command(replace(config, partition="", reference=""))
     assert "--expression PARTITION.csv --reference REFERENCE.fa " in empty
-    assert shlex.split(store_command(config, "c", "s")) == [
-        *("glm2x", "embed", "import", "embeddings of evo2", "--cohort", "c", "--backbone", "evo2"),
-        *("--window", "64000", "--out", "s"),
+    assert [shlex.split(command) for command in store_commands(config, "c", "s")] == [
+        [
+            *("glm2x", "embed", "import", "embeddings of evo2", "--cohort", "c", "--backbone", "evo2"),
+            *("--window", "64000", "--out", "s"),
+        ]
     ]
-    assert store_command(replace(config, embeddings=""), "c", "s").startswith("glm2x embed plan --cohort c")
+    assert '"embeddings of evo2": the store: glm2x embed import\n' in convert(config).text
+    computed = replace(config, embeddings="")
+    plan, run = store_commands(computed, "c", "s t")
+    assert plan == "glm2x embed plan --cohort c --backbone evo2 --window 64000 --out 's t'"
+    assert run == "glm2x embed run 's t'"
+    assert 'preCalculatedEmbed_root "": the store: glm2x embed plan, embed run\n' in convert(computed).text
     padded = read_published(write(tmp_path, "NT_ref", preCalculatedEmbed_root="embeddings"))
-    assert store_command(padded, "c", "s").startswith("glm2x embed plan --cohort c")
+    assert store_commands(padded, "c", "s")[0].startswith("glm2x embed plan --cohort c")
+    assert '"embeddings": the store: glm2x embed plan, embed run\n' in convert(padded).text
     assert any("which embed import refuses" in note for note in convert(padded).notes)
+
+
+def test_what_the_published_tower_reads_of_no_base_is_said(tmp_path: Path) -> None:
+    for name in TEN:
+        notes = convert(read_published(write(tmp_path, name))).notes
+        assert sum("padding to 2,000 rows" in note for note in notes) == name.startswith("NT")
 
 
 # the split of the lists

@@ -83,6 +83,9 @@ def test_a_window_that_fits_goes_through_whole() -> None:
 def test_a_longer_one_is_cut_into_what_the_model_takes() -> None:
     assert choose_tiling(Counting(2, longest=13), 100, None, None) == Tiling(12, 2)
     assert choose_tiling(Counting(2, longest=13), 100, 8, 4) == Tiling(8, 4)
+    # a quarter of few tokens is none
+    assert choose_tiling(Counting(128, longest=510), 1000, None, None) == Tiling(384, 128)
+    assert choose_tiling(Counting(128, longest=200), 1000, None, None) == Tiling(128, 0)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +95,26 @@ def test_a_longer_one_is_cut_into_what_the_model_takes() -> None:
 def test_tiles_that_cannot_be_are_refused(tile: int, overlap: int) -> None:
     with pytest.raises(UsageError, match="cannot be cut into these tiles"):
         choose_tiling(Counting(2, longest=13), 100, tile, overlap)
+
+
+@pytest.mark.parametrize("tile", [100, 102])
+def test_a_tile_as_long_as_the_window_does_not_take_what_the_model_cannot(tile: int) -> None:
+    with pytest.raises(UsageError, match="cannot be cut into these tiles") as error:
+        choose_tiling(Counting(2, longest=13), 100, tile, None)
+    assert error.value.wanted.endswith("at most 13 bp")
+    assert choose_tiling(Counting(2, longest=100), 100, tile, None) is None
+
+
+def test_the_mean_of_both_strands_is_of_float32() -> None:
+    """1 and 1 + 2^-7 are neighbours in bfloat16: their mean is none."""
+
+    class Halves(Counting):
+        def forward(self, codes: torch.Tensor) -> torch.Tensor:
+            return 1 + codes[..., None].to(torch.bfloat16) / 384
+
+    codes = torch.tensor([[0]], dtype=torch.uint8)  # A, and T (3) on the other strand
+    assert Halves(1)(reverse_complement(codes)).item() == 1 + 2**-7
+    assert embed(Halves(1), codes, None, "both").item() == 1 + 2**-8
 
 
 def test_an_overlap_without_tiles_is_refused() -> None:

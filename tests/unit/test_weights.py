@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from glm2x.backbones.hub_cache import cache_folder, cached_snapshot, is_offline
-from glm2x.backbones.weights import FILES, load_into, read_config, read_state, resolve
+from glm2x.backbones.weights import FILES, load_into, read_config, read_state, require_fitting, resolve
 from glm2x.config import BackboneConfig
 from glm2x.errors import DataError, UsageError
 from hub_server import hub
@@ -282,7 +282,9 @@ def test_an_index_that_is_none(places: object, tmp_path: Path) -> None:
         read_state(tmp_path)
 
 
-@pytest.mark.parametrize(("text", "message"), [("{", "cannot be read"), ("[]", "holds no keys")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("{", "cannot be read"), ("[]", "holds no keys"), ("[" * 10**5, "cannot be read")]
+)
 def test_a_config_that_is_none(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(DataError, match=message) as error:
@@ -353,8 +355,10 @@ def test_whether_it_is_offline(value: str, offline: bool, monkeypatch: pytest.Mo
         torch.ones(2, 3, dtype=torch.complex64),
         torch.ones(2, 3, device="meta"),
         torch.ones(2, 3).to_sparse(),
+        torch.ones(2, 3).to(torch.float8_e4m3fn),
+        torch.ones(2, 3).to(torch.float8_e5m2),
     ],
-    ids=["int8", "nan", "inf", "complex", "meta", "sparse"],
+    ids=["int8", "nan", "inf", "complex", "meta", "sparse", "float8_e4m3fn", "float8_e5m2"],
 )
 def test_tensors_that_are_no_weights_are_refused(strange: torch.Tensor) -> None:
     module = torch.nn.Linear(3, 2)
@@ -363,3 +367,24 @@ def test_tensors_that_are_no_weights_are_refused(strange: torch.Tensor) -> None:
         load_into(module, {"weight": strange, "bias": torch.zeros(2)})
     assert "of another type or without a number: weight" in str(error.value)
     assert torch.equal(module.weight, before)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_another_precision_become_the_modules(kind: torch.dtype) -> None:
+    module = torch.nn.Linear(3, 2)
+    load_into(module, {"weight": torch.full((2, 3), 1.5, dtype=kind), "bias": torch.zeros(2, dtype=kind)})
+    assert module.weight.dtype == torch.float32
+    assert module.weight.unique().tolist() == [1.5]
+
+
+def test_a_module_without_memory_is_looked_at_by_name_and_shape() -> None:
+    with torch.device("meta"):
+        module = torch.nn.Linear(3, 10**9)
+    state = {"weight": torch.full((2, 3), torch.nan), "bias": torch.zeros(2)}
+    with pytest.raises(DataError, match=r"2 in another shape: weight \[2, 3\] instead of \[1000000000, 3\]"):
+        require_fitting(module, state)
+    with torch.device("meta"):
+        module = torch.nn.Linear(3, 2)
+    require_fitting(module, state)  # numbers are looked at when they are loaded
+    with pytest.raises(DataError, match="1 lacking: bias"):
+        require_fitting(module, {"weight": state["weight"]})

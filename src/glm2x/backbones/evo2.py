@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import io
 import logging
+import re
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
@@ -28,12 +29,16 @@ MODELS = {
     "evo2_7b_base": "arcinstitute/evo2_7b_base",
     "evo2_1b_base": "arcinstitute/evo2_1b_base",
 }
+# base pairs that these were trained on, where the library's configuration would let through more
+TRAINED = {"evo2_7b_base": 8_192, "evo2_1b_base": 8_192}
 OFFICIAL = "evo2_7b"
 LAYER = "blocks.28.mlp.l3"
 BYTES = b"ACGTN"
 MODULES = ("evo2", "flash_attn_2_cuda", "triton")  # the library imports the last two as it is imported
 PROBE = 24  # base pairs
 EXTRA = "._extra_state"  # what Transformer Engine keeps beside a layer's weights: scales of FP8
+# what the official files hold beside the model: the embedding a second time, and remains of the training code
+UNUSED = re.compile(r"unembed\.weight|blocks\.[0-9]+\.mixer\..*")
 
 
 class Evo2(LanguageModel):
@@ -63,6 +68,7 @@ class Evo2(LanguageModel):
     """
 
     token_bp = 1
+    longest: int
 
     def __init__(self, model: Any, layer: str) -> None:
         super().__init__()
@@ -120,6 +126,8 @@ def build(config: BackboneConfig) -> Evo2:
     path = weights.folder / f"{name}.pt"
     state = read_checkpoint(path)
     backbone = Evo2(_load(name, path, state), str(config.layer or LAYER))
+    if name in TRAINED:
+        backbone.longest = min(backbone.longest, TRAINED[name])
     backbone.spec = {
         "architecture": {"model": name},
         "layer": config.layer or LAYER,
@@ -176,14 +184,15 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise DataError("the file of weights holds other things", where=str(path), wanted="tensors by name")
     scales = _scale_classes()
     for name, value in state.items():
-        if isinstance(value, Tensor) and not str(name).endswith(EXTRA):
-            sound = not value.is_meta and (not value.is_floating_point() or bool(torch.isfinite(value).all()))
-        elif str(name).endswith(EXTRA) and isinstance(value, io.BytesIO):
+        if not str(name).endswith(EXTRA):
+            sound = isinstance(value, Tensor) and not value.is_meta
+            sound = sound and (not value.is_floating_point() or bool(torch.isfinite(value).all()))
+        elif isinstance(value, io.BytesIO):
             sound = True
             if value.getbuffer().nbytes and scales:  # the library would read it
                 read_saved(io.BytesIO(value.getvalue()), where=path, allowed=scales)
-        else:
-            sound = str(name).endswith(EXTRA) and value is None
+        else:  # newer engines unpickle such a tensor; where there is none, the library drops it
+            sound = value is None or (isinstance(value, Tensor) and not scales)
         if not sound:
             raise DataError(
                 "the checkpoint is not one of Evo 2",
@@ -229,7 +238,8 @@ def _load(name: str, path: Path, state: Mapping[str, Any]) -> Any:
         except (RuntimeError, KeyError, TypeError, ValueError) as error:
             raise _not_its_weights(path, _in_a_line(error)) from error
     own = model.model.state_dict()
-    if left := [tensor for tensor in state if tensor not in own and not tensor.endswith(EXTRA)]:
+    left = [name for name in state if name not in own and not name.endswith(EXTRA)]
+    if left := [name for name in left if not UNUSED.fullmatch(name)]:
         raise _not_its_weights(path, f"{len(left)} left over: {', '.join(left[:3])}")
     return model
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from glm2x.backbones.unfilled import fitting
-from glm2x.backbones.weights import load_into, read_config, read_state, require_fitting, require_layers
+from glm2x.backbones.weights import (
+    in_a_line,
+    load_into,
+    read_config,
+    read_state,
+    require_fitting,
+    require_layers,
+)
 from glm2x.errors import DataError, Glm2xError
 from glm2x.files import read_json
 
@@ -106,11 +114,32 @@ def load_model(folder: Path, settings: Any, *, remote_code: bool) -> nn.Module:
         require_fitting(model, _under_its_names(state, model), ignore=ignored, where=str(folder))
 
     ignored = [f"{name}." for name in UNUSED]
-    with failures_of("the checkpoint's config.json describes no model", folder), no_init_weights():
+    failures = failures_of("the checkpoint's config.json describes no model", folder)
+    with failures, no_init_weights(), _installed_kernels(settings):
         # code that comes with a model may ask for values while it is made
         model = make() if remote_code else fitting(make, require_all)
     load_into(model, _under_its_names(state, model), ignore=ignored, where=str(folder))
     return model.float()  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _installed_kernels(settings: Any) -> Iterator[None]:
+    """Have transformers' Mambas take kernels that are installed, while one is made.
+
+    Where there is the package `kernels` they would download compiled code from the Hub, and keep it.
+    """
+    from transformers import MODEL_MAPPING
+
+    module = sys.modules.get(getattr(MODEL_MAPPING.get(type(settings), None), "__module__", ""))
+    asked = getattr(module, "is_kernels_available", None)
+    if module is None or asked is None:
+        yield
+        return
+    module.is_kernels_available = lambda: False  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        module.is_kernels_available = asked  # type: ignore[attr-defined]
 
 
 def _under_its_names(state: Mapping[str, Tensor], model: Any) -> Mapping[str, Tensor]:
@@ -144,7 +173,7 @@ def failures_of(what: str, where: Path, *, do: str = "") -> Iterator[None]:
         raise DataError(
             what,
             where=str(where),
-            got=f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}",
+            got=in_a_line(error),
             wanted="a model of DNA with its tokenizer, as they came with the weights",
             do=do,
         ) from error

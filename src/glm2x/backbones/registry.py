@@ -154,7 +154,7 @@ _BACKBONES = (
         name="nucleotide-transformer-v2",
         kind="frozen",
         input="codes uint8 [batch, window], A C G T N = 0 1 2 3 4; longer than 12,282 bp in tiles",
-        output="float32 [batch, window / 6, 1024]: layer 20 of 29, a token every 6 bp",
+        output="float32 [batch, window / 6 rounded up, 1024]: layer 20 of 29, a token every 6 bp",
         width=1024,
         tokens_for=lambda window: -(-window // 6),
         head="tower",
@@ -185,7 +185,7 @@ _BACKBONES = (
     BackboneInfo(
         name="evo2",
         kind="frozen",
-        input="codes uint8 [batch, window], A C G T N = 0 1 2 3 4",
+        input="codes uint8 [batch, window], A C G T N = 0 1 2 3 4; longer than 1,048,576 bp in tiles",
         output=(
             "bfloat16 [batch, window, 4096]: a token for every base, layer blocks.28.mlp.l3; "
             "FP8 projections where Transformer Engine is installed"
@@ -196,7 +196,7 @@ _BACKBONES = (
         weights="arcinstitute/evo2_7b, 14 GB",
         licence="Apache-2.0",
         memory="64 kb: 50 to 55 GB, a GPU with 80 GB (reported, not measured here)",
-        needs=("evo2",),
+        needs=("evo2", "flash_attn_2_cuda"),
         module="glm2x.backbones.evo2",
         parameters="7 billion",
         hub=("arcinstitute/evo2_7b",),

@@ -51,7 +51,7 @@ def choose_tiling(model: LanguageModel, window: int, tile: int | None, overlap: 
     Parameters
     ----------
     tile, overlap
-        As asked for; None: as long as the model takes, and a quarter of it.
+        As asked for; None: as long as the model takes, and a quarter of it, a token at least.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def choose_tiling(model: LanguageModel, window: int, tile: int | None, overlap: 
             return None
         tile = model.longest // unit * unit
     if overlap is None:
-        overlap = int(tile * OVERLAP_SHARE) // unit * unit
+        overlap = max(int(tile * OVERLAP_SHARE) // unit, 1) * unit if tile > unit else 0
     # a window that is shorter than the tile goes through whole, if the model takes it
     too_long = model.longest is not None and min(tile, window) > model.longest
     if tile >= window and not too_long:
@@ -95,7 +95,8 @@ def embed(model: LanguageModel, codes: Tensor, tiling: Tiling | None, strand: St
     tokens = _tiled(model, codes, tiling)
     if strand == "gene":
         return tokens
-    return (tokens + _tiled(model, reverse_complement(codes), tiling).flip(1)) / 2
+    # a mean of two bfloat16 is seldom one
+    return (tokens.float() + _tiled(model, reverse_complement(codes), tiling).flip(1).float()) / 2
 
 
 def require_strand(model: LanguageModel, window: int, strand: Strand) -> None:

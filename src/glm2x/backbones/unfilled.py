@@ -1,4 +1,4 @@
-"""Modules that are made to be loaded: no memory before the weights fit, no initial values drawn for nothing."""
+"""Modules made to be loaded: no memory before the weights fit, no initial values drawn for nothing."""
 
 from __future__ import annotations
 

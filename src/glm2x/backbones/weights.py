@@ -218,7 +218,7 @@ def load_into(
 def require_fitting(
     module: nn.Module, state: Mapping[str, Tensor], *, ignore: Sequence[str] = (), where: str = ""
 ) -> None:
-    """Refuse tensors that `load_into` would (`DataError`); for a module on the meta device, by name and shape.
+    """Refuse tensors that `load_into` would (`DataError`); on the meta device by name and shape alone.
 
     A ``config.json`` can ask for more memory than a machine has: to be called before there is any.
     """
@@ -258,6 +258,12 @@ def require_layers(state: Mapping[str, Tensor], layers: int, *, where: str) -> N
             got=f"{len(state)} tensors for {layers} layers",
             wanted="the weights that config.json describes",
         )
+
+
+def in_a_line(error: BaseException) -> str:
+    """Return an error's class, and the first of its lines that says something."""
+    said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {said[:200]}"
 
 
 @contextmanager
@@ -362,7 +368,7 @@ def _unavailable(official: str, revision: str, error: Exception, files: Sequence
         got, do = "the Hub knows no such name, or does not show it to you", "hf auth login, if it is private"
     else:
         reason = error.__cause__ or error
-        got = f"{type(reason).__name__}: {(str(reason).splitlines() or [''])[0][:200]}"
+        got = in_a_line(reason)
         do = f"where there is a network: {get}"
     return DataError(
         f"the weights {official} are not on this machine and cannot be downloaded",
@@ -444,7 +450,7 @@ def _hostile(path: Path, kind: str) -> Iterator[None]:
         raise DataError(
             f"the {kind} cannot be read",
             where=str(path),
-            got=f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}",
+            got=in_a_line(error),
             wanted="tensors and nothing else; code in a file is never run",
         ) from error
 
@@ -460,7 +466,7 @@ def _unpickled(source: Path | BinaryIO, allowed: Sequence[type] = ()) -> Any:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError("the file cannot be read", where=str(path), got=str(error), wanted="JSON") from error
     if not isinstance(values, dict):
         raise DataError("the file holds no keys", where=str(path), wanted="a JSON mapping")

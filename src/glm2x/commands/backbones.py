@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 _SHOWN = ("name", "kind", "input", "output", "width", "head", "parameters", "memory", "weights", "licence")
 _COLUMN = 12
+_OWN_PACKAGES = {"flash_attn_2_cuda": "flash-attn"}  # of modules that no extra brings
+_WEIGHTS = (".safetensors", ".bin", ".pt")
 
 
 def backbones(name: str | None = None, /) -> None:
@@ -43,7 +45,9 @@ def _show(label: str, value: object) -> None:
 def _modules_lacking(info: BackboneInfo) -> list[str]:
     """Return what to install, without importing it."""
     lacking = [module for module in info.needs if importlib.util.find_spec(module) is None]
-    wanted = [f"'glm2x[{info.extra}]'"] if info.extra else [module.replace("_", "-") for module in lacking]
+    own = [_OWN_PACKAGES[module] for module in lacking if module in _OWN_PACKAGES]
+    others = [module.replace("_", "-") for module in lacking if module not in _OWN_PACKAGES]
+    wanted = [*([f"'glm2x[{info.extra}]'"] if info.extra and others else others), *own]
     return [f"lacks {' and '.join(lacking)}: pip install {' '.join(wanted)}"] if lacking else []
 
 
@@ -64,7 +68,7 @@ def _weights_lacking(info: BackboneInfo) -> list[str]:
     if not info.hub:
         return []
     snapshot = cached_snapshot(info.hub[0])
-    if snapshot is not None and any(p.suffix in (".safetensors", ".bin") for p in snapshot.rglob("*")):
+    if snapshot is not None and any(p.suffix in _WEIGHTS for p in snapshot.rglob("*")):
         return []
     lacking = [
         f"lacks the weights (not in {cache_folder()}): hf download {' '.join(info.hub)}",

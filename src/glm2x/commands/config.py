@@ -107,7 +107,7 @@ def _write_split(settings: PublishedConfig, cohort: Path, target: Path, force: b
 
 def _say_what_is_needed(settings: PublishedConfig, cohort: str, store: str, *, built: bool) -> None:
     """Print the commands that make what the experiment names and this one did not."""
-    from glm2x.published.convert import cohort_command, store_command
+    from glm2x.published.convert import cohort_command, store_commands
 
     if not built:
         say("its cohort:")
@@ -115,4 +115,5 @@ def _say_what_is_needed(settings: PublishedConfig, cohort: str, store: str, *, b
         say(f"its split: this command again with --cohort {cohort}")
     if settings.is_language_model:
         say("its embeddings:")
-        say(f"  {store_command(settings, cohort, store)}")
+        for command in store_commands(settings, cohort, store):
+            say(f"  {command}")

@@ -85,12 +85,18 @@ def cohort_command(config: PublishedConfig, cohort: str = COHORT) -> str:
     return shlex.join(words)
 
 
-def store_command(config: PublishedConfig, cohort: str, embeddings: str) -> str:
-    """Return the command that fills the store that an experiment reads."""
-    there = config.embeddings and config.backbone != _PADDED
+def store_commands(config: PublishedConfig, cohort: str, embeddings: str) -> list[str]:
+    """Return the commands that fill the store that an experiment reads."""
+    there = _imports(config)
     what = ["import", str(locate(config, config.embeddings))] if there else ["plan"]
     words = ["glm2x", "embed", *what, "--cohort", cohort, "--backbone", config.backbone]
-    return shlex.join([*words, "--window", str(config.window), "--out", embeddings])
+    words += ["--window", str(config.window), "--out", embeddings]
+    return [shlex.join(words), *([] if there else [shlex.join(["glm2x", "embed", "run", embeddings])])]
+
+
+def _imports(config: PublishedConfig) -> bool:
+    """Whether published embeddings fill the store; otherwise they are computed."""
+    return bool(config.embeddings) and config.is_language_model and config.backbone != _PADDED
 
 
 def _out(config: PublishedConfig, name: str) -> str:
@@ -114,6 +120,11 @@ def _notes(config: PublishedConfig, start_from: str | None) -> list[str]:
         notes.append("of one haplotype the published code trains without the pairwise term, and so does this")
     if config.is_language_model and config.data == "personal" and config.haplotypes != "both":
         notes.append("the published code of language models stops at one haplotype; here it is trained")
+    if config.backbone == _PADDED:
+        notes.append(
+            "the published Tower also reads the model's first token, which is of no base, and padding to "
+            "2,000 rows, and letters other than ACGT are cut out of its windows; here neither, and N stays"
+        )
     if config.embeddings and config.backbone == _PADDED:
         notes.append(
             f"preCalculatedEmbed_root {config.embeddings}: published embeddings of this model hold rows of no"
@@ -138,12 +149,7 @@ def _text(config: PublishedConfig, cohort: str, split: str, embeddings: str, sta
         f"#   consensus_root {_said(config.consensus)}: nothing; haplotypes are made of genotypes",
         f"#   train_sample {_said(config.train)}, test_sample {_said(config.test)}: the split",
         "#   load_model: nothing; the published code does not use it",
-        f"#   preCalculatedEmbed_root {_said(config.embeddings)}: "
-        + (
-            "the store: glm2x embed import"
-            if config.is_language_model
-            else "nothing; this model has no store"
-        ),
+        f"#   preCalculatedEmbed_root {_said(config.embeddings)}: " + _store_said(config),
         f"cohort: {_scalar(cohort)}",
         f"split: {_scalar(split)}",
         f"backbone: {{name: {config.backbone}, weights: null, revision: null}}  # the official weights",
@@ -172,6 +178,12 @@ def _text(config: PublishedConfig, cohort: str, split: str, embeddings: str, sta
         f"out: {_scalar(_out(config, both_phases))}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _store_said(config: PublishedConfig) -> str:
+    if not config.is_language_model:
+        return "nothing; this model has no store"
+    return "the store: glm2x embed import" if _imports(config) else "the store: glm2x embed plan, embed run"
 
 
 def _start(config: PublishedConfig, start_from: str | None) -> list[str]:
