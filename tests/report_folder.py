@@ -1,8 +1,11 @@
-"""A synthetic evaluation folder and run folder for the tests of the report."""
+"""A synthetic evaluation folder and run folder for the tests of the report, and its page as they read it."""
 
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from glm2x.predictions import COLUMNS
+from glm2x.report import write_report
 
 HOSTILE = "<script>alert('x')</script>&\"q\" $\\frac{1}$ \u202e漢"
 HEADINGS = [  # of the page, in their order
@@ -19,7 +23,7 @@ HEADINGS = [  # of the page, in their order
     "Predicted against observed",
     "Training",
     "The split",
-    "Leak checks",
+    "Checks and controls",
     "Every gene",
     "How this was made",
 ]
@@ -186,6 +190,7 @@ def _per_gene(frame: pl.DataFrame, rows: dict[tuple[str, str | None], float]) ->
         for (gene,), one in part.group_by("gene", maintain_order=True):
             constant = float(one["predicted"].to_numpy().std()) < 1e-9
             r = 0.0 if constant else float(np.corrcoef(one["observed"], one["predicted"])[0, 1])
+            h2 = 0.05 * (int(gene[-3:]) % 9)
             lines.append(
                 {
                     "cell": f"{one['gene_split'][0]}_gene/new_individual",
@@ -197,6 +202,8 @@ def _per_gene(frame: pl.DataFrame, rows: dict[tuple[str, str | None], float]) ->
                     "individuals": one.height,
                     "pearson": r,
                     "null": constant,
+                    "h2": h2,
+                    "accuracy": r / np.sqrt(h2) if h2 > 0.1 else None,
                 }
             )
     return pl.DataFrame(lines, infer_schema_length=None)
@@ -221,8 +228,20 @@ def _summaries(part: pl.DataFrame, people: int) -> dict[str, dict[str, Any]]:
             "share_negative_significant": float((r < -0.2).mean()),
             "null_share": float(null.mean()),
             "mean_pearson_nonnull": float(r[~null].mean()) if (~null).any() else None,
-            "across_genes": {"mean_spearman": 0.949},
-            "seeds": {"n": 1, "mean_pearson_by_seed": {"0": mean}, "sd": None},
+            "median_slope": 0.42,
+            "mean_pearson_within_population": mean - 0.011,
+            "mean_partial_pearson": mean - 0.012,
+            "heritable": {"genes": 7, "mean_pearson": mean, "mean_accuracy": 0.6, "median_accuracy": 0.61},
+            "gene_mean": {"pearson": 0.99, "r2": 0.987, "rmse": 0.05},
+            "difference": {"mean_r2": -0.3, "median_r2": -0.003},
+            "across_genes": {"mean_spearman": 0.949, "training_mean_spearman": 0.947},
+            "seeds": {
+                "n": 1,
+                "mean_pearson_by_seed": {"0": mean},
+                "sd": None,
+                "sd_between_seeds": None,
+                "sd_between_draws": None,
+            },
         }
     return found
 
@@ -249,6 +268,52 @@ def _comparisons(
                 }
             )  # fmt: skip
     return found
+
+
+def add_few_shot(folder: Path, sizes: tuple[int, ...] = (10, 50, 250), draws: int = 3) -> Path:
+    """Put each row of a folder in several sizes, of which all but the largest have draws.
+
+    Mean r of a size is that of the row times its place among the sizes over their number; its draws are
+    0.01 apart.
+    """
+    metrics = json.loads((folder / "metrics.json").read_text())
+    table = pl.read_parquet(folder / "per_gene.parquet")
+    points, frames, rows = [], [], []
+    cells: dict[str, dict[str, Any]] = {cell: {} for cell in metrics["cells"]}
+    for row in metrics["rows"]:
+        for place, size in enumerate(sizes, start=1):
+            label, share = f"{row['label']} n={size}", place / len(sizes)
+            rows.append(row | {"label": label, "train_individuals": size})
+            frames.append(
+                table.filter(pl.col("label") == row["label"]).with_columns(
+                    label=pl.lit(label), train_individuals=pl.lit(size), pearson=share * pl.col("pearson")
+                )
+            )
+            for name, cell in metrics["cells"].items():
+                mean = share * cell[row["label"]]["mean_pearson"]
+                number = 1 if size == max(sizes) else draws
+                by_draw = {f"draw {d} seed 0": mean + 0.01 * (d - (number - 1) / 2) for d in range(number)}
+                sd = float(np.std(list(by_draw.values()), ddof=1)) if number > 1 else None
+                seeds = {"n": number, "mean_pearson_by_seed": by_draw, "sd": sd, "sd_between_draws": sd}
+                cells[name][label] = cell[row["label"]] | {"mean_pearson": mean, "seeds": seeds}
+                points.append(
+                    {
+                        "cell": name, "model": row["model"], "strategy": row["strategy"],
+                        "train_individuals": size, "draws": number, "seeds": number,
+                        "mean_pearson": mean, "sd_draws": sd,
+                        "lowest": min(by_draw.values()), "highest": max(by_draw.values()),
+                        "ci95_low": mean - 0.1, "ci95_high": mean + 0.1,
+                        "share_significant": 0.25, "null_share": 0.125,
+                    }
+                )  # fmt: skip
+    metrics |= {"rows": rows, "cells": cells, "few_shot": points, "comparisons": [], "controls": {}}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    pl.concat(frames).write_parquet(folder / "per_gene.parquet")
+    predictions = pl.read_parquet(folder / "predictions.parquet")
+    pl.concat(
+        [predictions.with_columns(train_individuals=pl.lit(n, dtype=pl.Int64)) for n in sizes]
+    ).write_parquet(folder / "predictions.parquet")
+    return folder
 
 
 def _split(genes: int, people: int) -> dict[str, Any]:
@@ -298,3 +363,58 @@ def write_run(folder: Path, *, epochs: int = 18) -> Path:
             )  # fmt: skip
     (folder / "history.jsonl").write_text("\n".join(json.dumps(line) for line in lines) + "\n")
     return folder
+
+
+class Page(HTMLParser):
+    """The elements of a page with their attributes, its ids and references, and its visible text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.html = html
+        self.elements: Counter[str] = Counter()
+        self.ids: list[str] = []
+        self.references: set[str] = set()
+        self.loaded: list[str] = []
+        self.headings: list[str] = []
+        self.words: list[str] = []
+        self._stack = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements[tag] += 1
+        self._stack = tag
+        if tag == "h2":
+            self.headings.append("")
+        for name, value in attrs:
+            value = value or ""
+            assert not name.startswith("on"), f"an event handler: {name}"
+            if name == "id":
+                self.ids.append(value)
+            if name in ("href", "xlink:href") and value.startswith("#"):
+                self.references.add(value[1:])
+            elif name in ("src", "href", "xlink:href", "data", "action"):
+                self.loaded.append(value)
+            self.references |= set(re.findall(r"url\(#([^)]+)\)", value))
+
+    def handle_data(self, data: str) -> None:
+        if self._stack in ("style", "script"):
+            return
+        if self._stack == "h2" and self.headings:
+            self.headings[-1] += data
+        self.words.append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._stack = ""
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def page_of(folder: Path, **options: object) -> Page:
+    return Page(write_report(folder, **options).read_text())  # type: ignore[arg-type]
+
+
+def change_metrics(folder: Path, **values: object) -> None:
+    metrics = json.loads((folder / "metrics.json").read_text())
+    (folder / "metrics.json").write_text(json.dumps(metrics | values))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from glm2x.report import write_report
-from report_folder import HEADINGS, HOSTILE, write_folder, write_run
+from report_folder import HEADINGS, HOSTILE, add_few_shot, write_folder, write_run
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +27,16 @@ def browser() -> Iterator[Any]:
         running.close()
 
 
-@pytest.fixture(scope="module", params=["plain", "hostile"])
+@pytest.fixture(scope="module", params=["plain", "hostile", "few-shot"])
 def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp(request.param)
     rows: dict[tuple[str, str | None], float] | None = None
-    if request.param == "hostile":
+    if request.param != "plain":
         # a name that would run and one without a place to break the line at
         rows = {("elastic-net", None): 0.8, (HOSTILE, None): 0.7, ("x" * 200, "personal"): 0.6}
     write_folder(folder / "evaluation", rows=rows)
+    if request.param == "few-shot":
+        add_few_shot(folder / "evaluation")
     return write_report(folder / "evaluation", runs=[write_run(folder / "run")])
 
 
@@ -50,7 +52,13 @@ def test_the_page_stands_alone_and_fits(browser: Any, report: Path, width: int) 
     page.goto(report.as_uri(), wait_until="load")
     assert requests == [report.as_uri()]
     assert complaints == []
-    assert page.locator("h2").all_inner_texts() == HEADINGS
+    headings = page.locator("h2").all_inner_texts()
+    assert [h for h in headings if h != "Few-shot curve"] == HEADINGS
+    assert ("Few-shot curve" in headings) == ("few-shot" in str(report))
+    # every entry of the navigation leads to a section and every drawing has a name
+    targets = page.locator("nav a").evaluate_all("links => links.map(a => a.getAttribute('href').slice(1))")
+    assert targets == page.locator("section").evaluate_all("sections => sections.map(s => s.id)")
+    assert page.locator("svg[role=img]:not([aria-label])").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     outside = page.evaluate(
         """width => [...document.querySelectorAll("p, li, dd, dt, h1, h2, h3, figure, pre, .scroll, svg")]

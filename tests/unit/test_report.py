@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from html.parser import HTMLParser
 from pathlib import Path
 
 import polars as pl
@@ -14,59 +13,20 @@ import pytest
 from glm2x.errors import DataError, UsageError
 from glm2x.predictions import read_predictions
 from glm2x.report import write_report
-from report_folder import HEADINGS, HOSTILE, MAIN, ROWS, label_of, write_folder, write_run
+from report_folder import (
+    HEADINGS,
+    HOSTILE,
+    MAIN,
+    ROWS,
+    Page,
+    change_metrics,
+    label_of,
+    page_of,
+    write_folder,
+    write_run,
+)
 
 MODEL = "onehot reference-then-personal"
-
-
-class Page(HTMLParser):
-    """The elements of a page with their attributes, its ids and references, and its visible text."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.html = html
-        self.elements: Counter[str] = Counter()
-        self.ids: list[str] = []
-        self.references: set[str] = set()
-        self.loaded: list[str] = []
-        self.headings: list[str] = []
-        self.words: list[str] = []
-        self._stack = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements[tag] += 1
-        self._stack = tag
-        if tag == "h2":
-            self.headings.append("")
-        for name, value in attrs:
-            value = value or ""
-            assert not name.startswith("on"), f"an event handler: {name}"
-            if name == "id":
-                self.ids.append(value)
-            if name in ("href", "xlink:href") and value.startswith("#"):
-                self.references.add(value[1:])
-            elif name in ("src", "href", "xlink:href", "data", "action"):
-                self.loaded.append(value)
-            self.references |= set(re.findall(r"url\(#([^)]+)\)", value))
-
-    def handle_data(self, data: str) -> None:
-        if self._stack in ("style", "script"):
-            return
-        if self._stack == "h2" and self.headings:
-            self.headings[-1] += data
-        self.words.append(data)
-
-    def handle_endtag(self, tag: str) -> None:
-        self._stack = ""
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
-
-
-def page_of(folder: Path, **options: object) -> Page:
-    return Page(write_report(folder, **options).read_text())  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +35,6 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
     write_folder(folder / "evaluation")
     run = write_run(folder / "onehot-rp")
     return page_of(folder / "evaluation", runs=[run])
-
-
-def change_metrics(folder: Path, **values: object) -> None:
-    metrics = json.loads((folder / "metrics.json").read_text())
-    (folder / "metrics.json").write_text(json.dumps(metrics | values))
 
 
 def test_the_synthetic_folder_holds_a_valid_predictions_table(tmp_path: Path) -> None:
@@ -104,10 +59,10 @@ def test_ids_are_unique_and_references_resolve(page: Page) -> None:
     assert page.references <= set(page.ids)
 
 
-def test_each_figure_has_a_text_alternative_and_there_are_eight(page: Page) -> None:
-    # scatter, forest, four genes, two phases
-    assert page.elements["svg"] == 8
-    assert len(re.findall(r'<svg role="img" aria-label="[^"]+"', page.html)) == 8
+def test_each_figure_has_a_text_alternative_and_there_are_nine(page: Page) -> None:
+    # scatter, heritability, forest, four genes, two phases
+    assert page.elements["svg"] == 9
+    assert len(re.findall(r'<svg role="img" aria-label="[^"]+"', page.html)) == 9
 
 
 def test_it_is_small(page: Page) -> None:
@@ -354,8 +309,8 @@ def test_r2_is_shown_as_its_median(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["ev[1]", "ev*", "model=x"])
 def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
     page = page_of(write_folder(tmp_path / name, genes=4, people=20))
-    # per_gene and predictions were read: the scatter, the forest and three genes.
-    assert page.elements["svg"] == 5
+    # per_gene and predictions were read: scatter, heritability, forest and three genes.
+    assert page.elements["svg"] == 6
 
 
 def test_labels_are_those_of_the_evaluation(page: Page) -> None:

@@ -7,12 +7,13 @@ import polars as pl
 
 from glm2x.report.figures.forest import ForestRow, forest
 from glm2x.report.figures.genes import gene_scatter
+from glm2x.report.figures.heritability import heritability_scatter
 from glm2x.report.figures.people import common_span, observed_panel
 from glm2x.report.figures.style import Picture
 from glm2x.report.format import clean, count, counted, is_number, number, shorten
 from glm2x.report.parts import Cell, Column, Missing, Plate, Table, TableRow
 from glm2x.report.results import Results, cell_words
-from glm2x.report.roles import RIVALS, Row
+from glm2x.report.roles import RIVALS, Row, figure_names
 
 MOST_GENES = 1000
 """The long table holds at most this many genes; what it leaves out it says."""
@@ -46,8 +47,51 @@ def gene_plates(results: Results, follow: Row | None) -> tuple[list[Plate], list
                     "against one another."
                 )
             )
-    plate = _forest(results)
-    return plates + ([plate] if plate else []), missing
+    plates += [plate for plate in (_heritability(results, follow), _forest(results)) if plate]
+    return plates, missing
+
+
+def _heritability(results: Results, follow: Row | None) -> Plate | None:
+    """Return r against sqrt(h2) of the followed row, else of the first; None where h2 is not known."""
+    table = results.main_genes()
+    row = follow or next(iter(results.shown_rows), None)
+    if table is None or row is None or not {"h2", "accuracy"} <= set(table.columns):
+        return None
+    known = table.filter(
+        pl.col("label") == row.label, pl.col("pearson").is_finite(), pl.col("h2").is_finite()
+    )
+    if known.height == 0:
+        return None
+    root = np.sqrt(np.clip(known["h2"].to_numpy().astype(np.float64), 0, 1))
+    significant = known["accuracy"].is_not_null().to_numpy().astype(np.bool_)
+    genes, found = counted(known.height, "gene"), int(significant.sum())
+    caption = (
+        f"Each mark is one of {genes}: Pearson r of {row.words} against the square root of the share of "
+        "variance that the window's variants explain in the people learnt from. Filled marks: "
+        f"h² is above 0 at 5 % FDR ({count(found)}); for the open ones h² is mostly chance. What to see: "
+        "how far filled marks lie below the line r = √h², about the most that a model of the window can "
+        "reach; one above it is chance, or large effects of few variants, which this h² does not expect."
+    )
+    if found:
+        median = float(np.median(known.filter(pl.col("accuracy").is_not_null())["accuracy"].to_numpy()))
+        caption += f" Median of r / √h² over the filled ones: {number(median, 2)}."
+    alt = (
+        f"Scatter of r of {row.words} against the square root of h2 for {genes}, {found} with significant h2"
+    )
+    picture = heritability_scatter(
+        root,
+        known["pearson"].to_numpy().astype(np.float64),
+        significant,
+        label=row.name,
+        look=row.look,
+        name="heritability",
+        alt=alt,
+    )
+    return Plate(
+        picture,
+        f"Heritability and r of {row.words}.",
+        caption,
+    )
 
 
 def _scatter(table: pl.DataFrame, follow: Row, rival: Row) -> Plate | None:
@@ -64,6 +108,7 @@ def _scatter(table: pl.DataFrame, follow: Row, rival: Row) -> Plate | None:
     null = (both["x_null"] | both["y_null"]).to_numpy().astype(np.bool_)
     above = int((y > x).sum())
     name, other = follow.words, rival.words
+    names = figure_names([follow, rival])
     caption = (
         f"Each mark is one of {counted(both.height, 'gene')}: Pearson r across people of {name} "
         f"against {other}. "
@@ -77,8 +122,8 @@ def _scatter(table: pl.DataFrame, follow: Row, rival: Row) -> Plate | None:
         y,
         both["gene"].to_list(),
         null,
-        x_label=rival.words,
-        y_label=follow.words,
+        x_label=names[1],
+        y_label=names[0],
         look=follow.look,
         name="scatter",
         alt=alt,
@@ -91,15 +136,14 @@ def _scatter(table: pl.DataFrame, follow: Row, rival: Row) -> Plate | None:
 def _forest(results: Results) -> Plate | None:
     cell = results.cells.get(results.main_cell, {})
     rows = []
-    for row in results.rows:
-        metrics = cell.get(row.label, {})
-        if not is_number(metrics.get("mean_pearson")):
-            continue
+    known = [r for r in results.shown_rows if is_number(cell.get(r.label, {}).get("mean_pearson"))]
+    for row, name in zip(known, figure_names(known), strict=True):
+        metrics = cell[row.label]
         low, high = metrics.get("ci95_mean_pearson") or (None, None)
-        rows.append(ForestRow(row.words, float(metrics["mean_pearson"]), low, high, row.look))
+        rows.append(ForestRow(name, float(metrics["mean_pearson"]), low, high, row.look))
     if not rows:
         return None
-    sizes = {cell[row.label].get("genes") for row in results.rows if row.label in cell}
+    sizes = {cell[row.label].get("genes") for row in results.shown_rows if row.label in cell}
     size = sizes.pop() if len(sizes) == 1 else None
     genes = counted(int(size), "gene") if is_number(size) else "the genes of each row"
     caption = (
@@ -107,6 +151,8 @@ def _forest(results: Results) -> Plate | None:
         "(genes by block, people by family). Intervals of single rows say little about differences, "
         "because rows share genes and people: see the table of differences."
     )
+    if len(results.shown_rows) < len(results.rows):
+        caption += " Of each model that which learnt from most people: for the others see the few-shot curve."
     alt = "Mean r by row: " + "; ".join(f"{clean(r.label)} {number(r.mean)}" for r in rows)
     return Plate(forest(rows, name="forest", alt=alt), "Mean r of every row.", caption)
 
@@ -184,7 +230,7 @@ def gene_table(results: Results, follow: Row | None) -> tuple[Table | None, str,
     table = results.main_genes()
     if table is None:
         return None, "", [Missing("per_gene.parquet is missing. To write it:", _EVALUATE)]
-    rows = [row for row in results.rows if row.label in set(table["label"])]
+    rows = [row for row in results.shown_rows if row.label in set(table["label"])]
     if not rows:
         return None, "", [Missing("The evaluation holds no gene.", _EVALUATE)]
     lead = follow if follow in rows and follow is not None else rows[0]
@@ -212,6 +258,8 @@ def gene_table(results: Results, follow: Row | None) -> tuple[Table | None, str,
     note = f"Pearson r across people in {cell_words(results.main_cell)}, by r of {lead.words}. "
     note += "“null” is the same prediction for everybody (r = 0); a dash: r is not defined. "
     note += "A column's head sorts by it. "
+    if len(results.shown_rows) < len(results.rows):
+        note += "Of each model in the few-shot curve only that which learnt from most people is here. "
     if len(genes) > MOST_GENES:
         note += f"The first {count(MOST_GENES)} of {count(len(genes))} genes; per_gene.parquet holds all. "
     shown = Table(

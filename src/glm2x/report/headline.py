@@ -62,7 +62,7 @@ def make_headline(results: Results, follow: Row | None) -> Headline:
             "There are no seen genes in new people here, so the page shows "
             f"{cell_words(results.main_cell)} instead."
         )
-    others = [row.words for row in results.rows if row.role == "model" and row != follow]
+    others = [row.words for row in results.shown_rows if row.role == "model" and row != follow]
     if others:
         lead.append(
             f"The page follows {follow.words}, which comes first by its strategy and its place "
@@ -184,7 +184,7 @@ def _sentence(results: Results, c: Comparison, rival: Row) -> str:
 
 
 def _baselines_only(results: Results, cell: Mapping[str, Mapping[str, Any]]) -> Headline:
-    known = [row for row in results.rows if row.label in cell]
+    known = [row for row in results.shown_rows if row.label in cell]
     means = [
         f"{row.words} {_value(cell[row.label], 'mean_pearson')} "
         f"({_ci(cell[row.label].get('ci95_mean_pearson'))})"

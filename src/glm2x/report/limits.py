@@ -15,8 +15,8 @@ def limits(results: Results) -> list[str]:
         found.append(
             "No gene was held out: nothing here says how a model does on genes it was not trained on."
         )
-    if results.metrics.get("transductive") and not any("transductive" in n.lower() for n in found):
-        found.append("The target is transductive: its covariates were fitted on the test people too.")
+    if results.transductive and not any("transductive" in n.lower() for n in found):
+        found.append("The target is transductive: test people's expression went into it.")
     if results.target is None and not any("target" in note for note in found):
         found.append("The predictions do not say their target, so the unit of expression is not known.")
     return list(dict.fromkeys(found))

@@ -14,23 +14,26 @@ import jinja2
 import glm2x
 from glm2x.files import refuse_existing, write_aside
 from glm2x.report import sections
+from glm2x.report.few_shot_parts import few_shot_plate, few_shot_tables
 from glm2x.report.format import base_pairs, clean, count
+from glm2x.report.further_tables import BEHIND_NOTE, behind_tables, seed_table
 from glm2x.report.gene_parts import gene_plates, gene_table, people_panels
 from glm2x.report.headline import make_headline
 from glm2x.report.parts import Missing
 from glm2x.report.results import Results, cell_words, read_results
 from glm2x.report.roles import followed
 from glm2x.report.runs import Run, curve_plates, read_run, run_facts
-from glm2x.report.tables import comparison_tables, control_table, main_table, other_table, seed_words
+from glm2x.report.tables import comparison_tables, control_table, main_table, other_table
 
 _SECTIONS = (
     ("summary", "In short"),
     ("rows", "Every row"),
     ("genes-figure", "Across genes"),
+    ("few-shot", "Few-shot curve"),
     ("people", "Predicted and observed"),
     ("training", "Training"),
     ("split", "Split"),
-    ("checks", "Leak checks"),
+    ("checks", "Checks and controls"),
     ("per-gene", "Every gene"),
     ("facts", "How this was made"),
 )
@@ -94,14 +97,15 @@ def render(results: Results, runs: Sequence[Run]) -> str:
         lstrip_blocks=True,
     )
     script = (here / "sort.js").read_text("utf-8")
+    shown = context(results, runs)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template("report.html.j2").render(
         css=(here / "report.css").read_text("utf-8"),
         script=script,
         script_hash=f"sha256-{digest}",
         version=glm2x.__version__,
-        sections=_SECTIONS,
-        **context(results, runs),
+        sections=[s for s in _SECTIONS if s[0] != "few-shot" or shown["few_shot_plate"]],
+        **shown,
     )
 
 
@@ -116,13 +120,21 @@ def context(results: Results, runs: Sequence[Run]) -> dict[str, Any]:
     split_table, split_pairs, excluded, split_missing = sections.split_section(results)
     found, check_words, check_missing = sections.checks(results)
     genes, gene_note, table_missing = gene_table(results, follow)
+    few_shot, more_few_shot = few_shot_tables(results)
+    behind, more_behind = behind_tables(results, follow)
+    seeds = seed_table(results)
     return {
         "title": "Personal gene expression: " + (follow.words if follow else "baselines"),
         "subtitle": _subtitle(results),
+        "alerts": [check for check in found if check.status == "fail"],
         "headline": make_headline(results, follow),
         "main_cell": cell_words(results.main_cell),
         "main_table": main,
-        "main_note": _MAIN_NOTE + " " + seed_words(results),
+        "main_note": _MAIN_NOTE if seeds else f"{_MAIN_NOTE} {_ONE_SEED}",
+        "behind_table": behind,
+        "behind_note": BEHIND_NOTE,
+        "more_behind": more_behind,
+        "seed_table": seeds,
         "rows_missing": []
         if main
         else [Missing("There is no row to show. To make one:", "glm2x evaluate PREDICTIONS... --out DIR")],
@@ -133,6 +145,9 @@ def context(results: Results, runs: Sequence[Run]) -> dict[str, Any]:
         "other_table": other_table(results),
         "gene_plates": plates,
         "gene_missing": gene_missing,
+        "few_shot_plate": few_shot_plate(results, follow),
+        "few_shot_table": few_shot,
+        "more_few_shot": more_few_shot,
         "people_panels": panels,
         "people_caption": people_caption,
         "people_missing": people_missing,
@@ -167,6 +182,7 @@ _MAIN_NOTE = (
     "mean predicts better. Significant: 5 % FDR (Benjamini-Hochberg). CI: two-way, genes by block "
     "and people by family."
 )
+_ONE_SEED = "Each row is one seed: how far a result moves from seed to seed is not known here."
 _COMPARISON_NOTE = (
     "An interval that leaves out 0 tells two rows apart. “Smallest that would show” is the "
     "difference these data "
@@ -177,8 +193,7 @@ _COMPARISON_NOTE = (
 def _subtitle(results: Results) -> str:
     data = results.data
     parts = [
-        f"target {results.target}" if results.target else "target not stated",
-        "transductive" if results.metrics.get("transductive") else "",
+        sections.target_words(results),
         f"window {base_pairs(results.metrics.get('window'))}" if results.metrics.get("window") else "",
         f"{count(data.get('genes'))} genes and {count(data.get('individuals'))} people in the predictions",
         f"split {clean(str(data['split_preset']))}" if data.get("split_preset") else "",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from glm2x.report.figures.colours import Look
 from glm2x.report.figures.style import Picture
+from glm2x.report.format import MISSING
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,19 @@ class Table:
     sortable: bool = False
     css: str = ""
     sorted_by: int | None = None
+
+
+def without_empty(table: Table) -> Table:
+    """Return the table without the columns in which no row has a value."""
+    keep = [0]
+    for i in range(1, len(table.columns)):
+        if any(row.cells[i - 1].text != MISSING for row in table.rows if row.cells):
+            keep.append(i)
+    rows = tuple(
+        replace(row, cells=tuple(row.cells[i - 1] for i in keep[1:])) if row.cells else row
+        for row in table.rows
+    )
+    return replace(table, columns=tuple(table.columns[i] for i in keep), rows=rows)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import polars as pl
 from glm2x.errors import DataError
 from glm2x.files import read_json, require_file
 from glm2x.report.comparison import Comparison, read_comparison
+from glm2x.report.format import is_number
 from glm2x.report.roles import Row, arrange
 
 FORMAT_VERSION = 1
@@ -67,10 +68,37 @@ class Results:
         return found
 
     @property
+    def transductive(self) -> bool:
+        """Whether the target is known to use test people's expression."""
+        return bool(self.metrics.get("transductive")) or self.target == "residual-all"
+
+    @property
     def data(self) -> Mapping[str, Any]:
         """What `metrics.json` says about the merged table."""
         found: Mapping[str, Any] = self.metrics.get("data") or {}
         return found
+
+    def few_shot_points(self, cell: str) -> list[Mapping[str, Any]]:
+        """Return the points of the few-shot curve in a cell that have a mean r; empty where there is none."""
+
+        def drawn(point: Mapping[str, Any]) -> bool:
+            counts = point.get("train_individuals"), point.get("draws")
+            return is_number(point.get("mean_pearson")) and all(is_number(n) and n >= 1 for n in counts)
+
+        return [p for p in self.metrics.get("few_shot") or [] if p.get("cell") == cell and drawn(p)]
+
+    @property
+    def shown_rows(self) -> tuple[Row, ...]:
+        """The rows, but of each model in the few-shot curve only that which learnt from most people."""
+        most: dict[tuple[Any, Any], int] = {}
+        for point in self.few_shot_points(self.main_cell):
+            key = point.get("model"), point.get("strategy")
+            most[key] = max(int(point["train_individuals"]), most.get(key, 0))
+        return tuple(
+            row
+            for row in self.rows
+            if (row.model, row.strategy) not in most or row.train_individuals == most[row.model, row.strategy]
+        )
 
     def comparison(self, a: str, b: str) -> Comparison | None:
         """Return `a` minus `b` in the main cell, turned around where the file has `b` minus `a`."""

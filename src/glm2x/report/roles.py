@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from glm2x.report.figures.colours import BASELINES, Look, looks
-from glm2x.report.format import clean, shorten
+from glm2x.report.format import clean, counted, shorten
 
 Role = Literal["model", "reference", "baseline"]
 
@@ -47,10 +47,28 @@ class Row:
 
     @property
     def words(self) -> str:
-        """The name as it stands in a sentence: `elastic net`, `GBLUP`, or the label, cut where very long."""
+        """The name as it stands in a sentence: `GBLUP`, `ridge (50 people)`, or the label, cut where long."""
+        if self.train_individuals is None or not self.label.endswith(self._size):
+            return self.name
+        return f"{self.name} ({counted(self.train_individuals, 'person', 'people')})"
+
+    @property
+    def name(self) -> str:
+        """The same without the number of people, for where all rows learnt from as many."""
+        label = self.label.removesuffix(self._size)
         if self.role == "baseline":
-            return clean(self.label.replace(self.model, words(self.model), 1))
-        return shorten(clean(self.label), LONGEST_NAME)
+            return clean(label.replace(self.model, words(self.model), 1))
+        return shorten(clean(label), LONGEST_NAME)
+
+    @property
+    def _size(self) -> str:
+        return f" n={self.train_individuals}"
+
+
+def figure_names(rows: Sequence[Row]) -> list[str]:
+    """Return the rows' names for a figure: with their number of people only where it differs."""
+    same = len({row.train_individuals for row in rows}) < 2
+    return [row.name if same else row.words for row in rows]
 
 
 def words(model: str) -> str:
@@ -68,7 +86,11 @@ def arrange(rows: Sequence[Mapping[str, Any]]) -> tuple[Row, ...]:
     """
     roles = [_role(row["model"], row.get("strategy")) for row in rows]
     order = sorted(range(len(rows)), key=lambda i: _place(i, rows[i], roles[i]))
-    tested = [rows[i]["label"] for i in order if roles[i] != "baseline"]
+    tested = [
+        (rows[i]["label"], f"{rows[i]['model']} {rows[i].get('strategy')}")
+        for i in order
+        if roles[i] != "baseline"
+    ]
     baselines = [(rows[i]["label"], rows[i]["model"]) for i in order if roles[i] == "baseline"]
     look = looks(tested, baselines)
     return tuple(

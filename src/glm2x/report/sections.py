@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +15,20 @@ TARGETS = {
     "log": "log: log2(x + 1) of a raw scale such as RPKM; a scale that is a log already, as it stands",
     "residual": "residual: log2(x + 1), covariates regressed out with coefficients of the training people",
     "residual-all": "residual-all (transductive): log2(x + 1), covariates regressed out on everyone",
+    "z-score": "z-score: log2(x + 1) minus its mean over the training people, in their standard deviations",
+    "inverse-normal": "inverse-normal: normal quantile of the rank of log2(x + 1) among the training people",
 }
-_UNITS = {"log": "log2(x + 1)", "residual": "residual log2(x + 1)", "residual-all": "residual log2(x + 1)"}
+_UNITS = {
+    "log": "log2(x + 1)",
+    "residual": "residual log2(x + 1)",
+    "residual-all": "residual log2(x + 1)",
+    "z-score": "z-score of log2(x + 1)",
+    "inverse-normal": "normal score of log2(x + 1)",
+}
 _SCALES = {"rpkm": "RPKM + 1", "tpm": "TPM + 1"}
 
+_LACKS = re.compile(r"--(cohort|split)\b")
+_CHECK_NAMES = {"share_of_n": "share of N", "reference_mismatch": "REF mismatch"}
 _ORDER = {"fail": 0, "warn": 1, "not run": 2, "pass": 3}
 
 
@@ -34,9 +45,28 @@ class Check:
 def unit(results: Results) -> str:
     """Return the unit of the target for an axis label; with the cohort's scale where that is known."""
     scale = str(results.metrics.get("expression_scale") or "")
-    if scale in ("log2", "normalised"):
-        return {"log": f"{scale} expression"}.get(results.target or "", f"residual {scale} expression")
-    return _UNITS.get(results.target or "", "unit not stated").replace("x + 1", _SCALES.get(scale, "x + 1"))
+    logged = (
+        f"{scale} expression" if scale in ("log2", "normalised") else f"log2({_SCALES.get(scale, 'x + 1')})"
+    )
+    if results.target is None:
+        return "unit not stated"
+    return _UNITS.get(results.target, clean(results.target)).replace("log2(x + 1)", logged)
+
+
+def target_words(results: Results) -> str:
+    """Return the target's mode for the head of the page, marked where it is transductive."""
+    said = "target not stated" if results.target is None else f"target {clean(results.target)}"
+    return f"{said} (transductive)" if results.transductive else said
+
+
+def _described(results: Results) -> str:
+    """Return the target in words; a mode that this version does not know stands as it is."""
+    if results.target is None:
+        said = "not stated by the predictions"
+    else:
+        said = TARGETS.get(results.target, clean(results.target))
+    marked = results.transductive and "transductive" not in said
+    return f"{said} (transductive)" if marked else said
 
 
 def checks(results: Results) -> tuple[list[Check], str, list[Missing]]:
@@ -45,7 +75,7 @@ def checks(results: Results) -> tuple[list[Check], str, list[Missing]]:
         Check(
             status=str(value.get("status")),
             css=str(value.get("status")).replace(" ", ""),
-            name=clean(str(value.get("name")).replace("_", " ")),
+            name=_check_name(str(value.get("name"))),
             detail=clean(str(value.get("detail") or "")),
         )
         for value in results.metrics.get("checks") or []
@@ -62,13 +92,17 @@ def checks(results: Results) -> tuple[list[Check], str, list[Missing]]:
             " With a failed leak check, the numbers on this page cannot be taken as held-out performance."
         )
     missing = []
-    if any(c.status == "not run" for c in found):
+    if any(c.status == "not run" and _LACKS.search(c.detail) for c in found):
         missing.append(
             Missing(
-                "A check that was not run needs the cohort or the split. To run all:", _with_cohort(results)
+                "A check that was not run needs the cohort or the split. To run it:", _with_cohort(results)
             )
         )
     return found, sentence, missing
+
+
+def _check_name(name: str) -> str:
+    return _CHECK_NAMES.get(name, clean(name.replace("_", " ")))
 
 
 def _with_cohort(results: Results) -> str:
@@ -136,7 +170,7 @@ def facts(results: Results) -> list[tuple[str, str]]:
     data = results.data
     pairs = [
         ("evaluated with", f"glm2x {results.metrics.get('glm2x_version') or 'of unknown version'}"),
-        ("target", TARGETS.get(results.target or "", "not stated by the predictions")),
+        ("target", _described(results)),
         ("window", base_pairs(results.metrics.get("window"))),
         ("cohort digest", clean(str(data.get("cohort_digest") or "not stated"))),
         ("split digest", clean(str(data.get("split_digest") or "not stated"))),
@@ -172,12 +206,15 @@ def _replicates(results: Results) -> Sequence[str]:
 def commands(results: Results, runs: Sequence[str]) -> str:
     """Return the commands that make the page again; in capitals what the evaluation does not know."""
     linear = dict.fromkeys(clean(row.model) for row in results.rows if row.role == "baseline")
-    target, window = results.target or "TARGET", results.metrics.get("window") or "BP"
+    target, window = results.target or "TARGET", f"--window {results.metrics.get('window') or 'BP'}"
+    if any(model.startswith("informed-") for model in linear):
+        # The evaluation holds the largest window alone, and that is the prior's.
+        window = f"--window BP --prior-window {results.metrics.get('window') or 'BP'}"
     lines = []
     if linear:
         lines.append(
             f"glm2x baseline COHORT --split split.json --models {','.join(linear)} --target {target} "
-            f"--window {window} --out BASELINES.parquet"
+            f"{window}{_few_shot_options(results)} --out BASELINES.parquet"
         )
     for name in map(clean, runs):
         lines += [
@@ -189,3 +226,16 @@ def commands(results: Results, runs: Sequence[str]) -> str:
     lines.append(f"glm2x evaluate {' '.join(files)} --cohort COHORT{split} --out DIR")
     lines.append("glm2x report DIR" + "".join(f" --run {clean(name)}" for name in runs))
     return "\n".join(lines)
+
+
+def _few_shot_options(results: Results) -> str:
+    """Return the options that draw the baselines' few-shot curve again; empty where there is none."""
+    drawn = {row.model for row in results.rows if row.role == "baseline"}
+    points = [p for p in results.few_shot_points(results.main_cell) if p.get("model") in drawn]
+    if not points:
+        return ""
+    split = results.split or {}
+    everybody = len(split.get("train") or ()) + len(split.get("validation") or ())
+    sizes = sorted({int(p["train_individuals"]) for p in points})
+    named = ",".join("all" if size == everybody else str(size) for size in sizes)
+    return f" --few-shot {named} --draws {max(int(p['draws']) for p in points)}"

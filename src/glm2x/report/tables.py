@@ -76,6 +76,7 @@ def main_table(results: Results, follow: Row | None) -> Table | None:
         if row.label in cell
     ]
     caption = f"{cell_words(results.main_cell).capitalize()}: per-gene r across people, summarised over genes"
+    caption += " (transductive target)" if results.transductive else ""
     return Table(caption, _COLUMNS, tuple(rows)) if rows else None
 
 
@@ -117,20 +118,6 @@ def control_table(results: Results) -> Table | None:
     )
     caption = "Control: the same predictions with the test people permuted"
     return Table(caption, columns, tuple(body), css="compact") if body else None
-
-
-def seed_words(results: Results) -> str:
-    """Return how far mean r moves over training seeds and draws, in one sentence."""
-    cell = results.cells.get(results.main_cell, {})
-    parts = []
-    for row in results.rows:
-        seeds = cell.get(row.label, {}).get("seeds") or {}
-        runs = _number(seeds, "n")
-        if runs is not None and runs > 1:
-            parts.append(f"{clean(row.label)} {number(_number(seeds, 'sd'))} over {count(runs)}")
-    if not parts:
-        return "Each row is one seed: how far a result moves from seed to seed is not known here."
-    return f"Standard deviation of mean r over seeds and draws, not in the interval: {'; '.join(parts)}."
 
 
 def _number(values: Mapping[str, Any], key: str) -> float | None:

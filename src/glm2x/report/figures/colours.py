@@ -42,15 +42,17 @@ _MODELS = (
 )
 
 
-def looks(tested: Sequence[str], baselines: Sequence[tuple[str, str]]) -> dict[str, Look]:
+def looks(tested: Sequence[tuple[str, str]], baselines: Sequence[tuple[str, str]]) -> dict[str, Look]:
     """Return the look of every row.
 
     Parameters
     ----------
     tested
-        Labels of the models, the one that the report follows first; it gets the blue disc.
+        (label, name of its line) of the models, the one that the report follows first; it gets the blue
+        disc. Rows of one line differ in the number of people alone and look the same.
     baselines
         (label, model); a baseline looks the same from report to report.
     """
-    found = {label: _MODELS[i % len(_MODELS)] for i, label in enumerate(tested)}
+    lines = list(dict.fromkeys(line for _, line in tested))
+    found = {label: _MODELS[lines.index(line) % len(_MODELS)] for label, line in tested}
     return found | {label: BASELINES.get(model, Look(_GREY, "D")) for label, model in baselines}
