@@ -16,7 +16,8 @@ from typing import Any
 
 from glm2x.errors import DataError, Glm2xError, UsageError
 
-MARKERS = ("cohort.json", "metrics.json", "run.json", "state.json", "store.json", "truth.json")  # one lies in each folder of ours
+# one lies in each folder of ours
+MARKERS = ("cohort.json", "metrics.json", "run.json", "state.json", "store.json", "truth.json")
 
 _NO_ROOM = 1_000_000  # bytes that are as good as none
 
@@ -236,10 +237,10 @@ def _remove_orphans(target: Path) -> None:
     if not Path("/proc/self").exists():
         return  # it cannot be told who is alive
     start = f".{target.name}.partial-{platform.node()}-"
-    for path in target.parent.iterdir():
-        pid = path.name.removeprefix(start)
-        if path.name.startswith(start) and pid.isdigit() and not Path("/proc", pid).exists():
-            _remove(path)
+    for name in os.listdir(target.parent):  # noqa: PTH208 (a Path for each of many thousands takes long)
+        pid = name.removeprefix(start)
+        if name.startswith(start) and pid.isdigit() and not Path("/proc", pid).exists():
+            _remove(target.parent / name)
 
 
 def _remove(path: Path) -> None:

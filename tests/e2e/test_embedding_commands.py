@@ -303,3 +303,64 @@ def test_what_cannot_fit_is_refused_before_anything_is_written(
     assert "do not fit on the disk" in told
     assert "1.0 kB free" in told
     assert not (tmp_path / "store").exists()
+
+
+def test_what_waits_to_be_computed_needs_room_too(
+    folder: Path,
+    demo_cohort: Cohort,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    from collections import namedtuple
+
+    from glm2x.embeddings import plan
+
+    (tmp_path / "gene").write_text(f"{demo_cohort.gene_ids[0]}\n")
+    store, split = tmp_path / "store", folder / "split.json"
+    words = ("--backbone", "kmer", "--cohort", demo_cohort.folder, "--split", split, "--device", "cpu")
+    words = ("embed", "plan", *words, "--window", WINDOW, "--out", store, "--genes")
+    assert _run(*words, tmp_path / "gene") == 0
+    opened = Store.open(store)
+    first = plan.waiting(opened)
+    size = opened.spec.bytes_of_one
+    more = _unique(demo_cohort, folder, "kmer") - first
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(plan.shutil, "disk_usage", lambda path: usage(10**9, 0, more * size))
+    capsys.readouterr()
+    assert _run(*words, folder / "genes") == 1
+    assert f"for {first + more:,} haplotypes" in capsys.readouterr().err
+    assert _run(*words, tmp_path / "gene") == 0  # nothing is left to plan
+    monkeypatch.setattr(plan.shutil, "disk_usage", lambda path: usage(10**9, 0, (first + more) * size))
+    assert _run(*words, folder / "genes") == 0
+
+
+@pytest.mark.parametrize(("size", "code"), [(2**31, 2), (2**31 - 1, 0)])
+def test_a_batch_is_no_larger_than_what_there_is_to_do(
+    size: int, code: int, folder: Path, demo_cohort: Cohort, tmp_path: Path
+) -> None:
+    more = ("--keep", "mean", "--batch-size", size)
+    assert run(_plan_words(folder, demo_cohort, "kmer", tmp_path / "store", *more)) == code
+    if code == 0:
+        assert _run("embed", "run", tmp_path / "store") == 0
+        assert _run("embed", "finish", tmp_path / "store") == 0
+
+
+def test_processes_that_one_command_started_end_with_it(demo_cohort: Cohort, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    words = ("--backbone", "kmer", "--cohort", demo_cohort.folder, "--window", 64_000, "--device", "cpu")
+    (tmp_path / "genes").write_text("\n".join(demo_cohort.gene_ids[:3]))
+    words = (*words, "--genes", tmp_path / "genes", "--keep", "mean", "--shard-haplotypes", 1)
+    assert _run("embed", "plan", *words, "--out", store) == 0
+    command = [sys.executable, "-m", "glm2x", "embed", "run", str(store), "--processes", "2"]
+    parent = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
+    _wait_for_shards(store, 1, parent)
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    if not children.is_file():
+        pytest.skip("needs Linux, which says whose children processes are")
+    started = [int(number) for number in children.read_text().split()]
+    parent.send_signal(signal.SIGTERM)
+    assert parent.wait(timeout=60) == 143
+    assert len(started) == 2
+    assert not [number for number in started if Path(f"/proc/{number}").exists()]
+    assert not list((store / "shards").glob(".*"))  # nothing half-written

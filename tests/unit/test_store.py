@@ -239,6 +239,48 @@ def test_others_are_seen_after_a_refresh(store: Store) -> None:
     assert torch.equal(store.read(KEYS[9]), values([9])[0])  # looks by itself before it says no
 
 
+def test_whether_a_shard_is_there_is_told_without_the_index(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Store.open(store.folder)
+    written, left = write(other, [7, 8]), write(other, [9])
+    (store.folder / f"index/{left}.parquet").unlink()  # as a killed process leaves it
+    looks = []
+    refresh = Store.refresh
+    monkeypatch.setattr(Store, "refresh", lambda self: (looks.append(1), refresh(self))[1])
+    assert store.has_shard(written)
+    assert not store.has_shard("0" * 32)
+    assert not looks
+    assert not store.has_shard(left)
+    other.consolidate()
+    assert store.has_shard(written)
+
+
+def test_what_was_written_is_put_among_the_others_when_it_is_asked_for(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Doing so takes as long as all the others are many."""
+    before, placed = len(store), []
+    with_rows = Places.with_rows
+    monkeypatch.setattr(
+        Places, "with_rows", lambda self, rows: (placed.append(len(rows)), with_rows(self, rows))[1]
+    )
+    for number in (7, 8, 9):
+        write(store, [number])
+    write(store, [8])  # which it has
+    assert placed == []
+    assert len(store) == before + 3
+    assert placed == [3]
+    assert torch.equal(store.gather([key(n) for n in (9, 7, 0)]), values([9, 7, 0]))
+
+
+def test_shards_that_are_gone_are_named(store: Store) -> None:
+    assert store.gone() == []
+    name = write(store, [7])
+    (store.folder / f"shards/{name}.safetensors").unlink()
+    assert store.gone() == [name]
+
+
 def test_merging_the_index_changes_nothing_but_files(store: Store) -> None:
     late = Store.open(store.folder)
     assert store.consolidate() == 2

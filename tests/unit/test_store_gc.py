@@ -271,3 +271,28 @@ def test_a_damaged_shard_is_no_second_copy(store: Store) -> None:
     assert collect(store) == NOTHING
     assert torch.equal(Store.open(store.folder).gather(KEYS[:4]), values(range(4)))
     assert len(verify(store).problems) == 1
+
+
+def test_a_shard_that_is_committed_while_others_are_removed_stays(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Removing hundreds of large files takes long enough for a process to come back and commit one."""
+    paths = []
+    for number in (7, 8):
+        write(store, [number])
+        paths.append(shard(store, number))
+    first, last = sorted(paths)
+    raw = {path: (store.folder / f"index/{path.stem}.parquet") for path in paths}
+    kept = raw[last].read_bytes()
+    for index in raw.values():
+        index.unlink()
+    unlink = Path.unlink
+
+    def commit_meanwhile(path: Path, missing_ok: bool = False) -> None:
+        unlink(path, missing_ok)
+        if path == first:
+            raw[last].write_bytes(kept)
+
+    monkeypatch.setattr(Path, "unlink", commit_meanwhile)
+    assert collect(store).removed == (str(first.relative_to(store.folder)),)
+    assert last.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,14 @@ from glm2x.errors import DataError, UsageError
 from glm2x.training.batches import Batcher
 from glm2x.training.inputs import Codes, Embeddings
 from glm2x.training.model import build_model
+from glm2x.training.precomputed import Precomputed
 from glm2x.training.predict import predict, predict_reference
 from glm2x.training.run import train
 from glm2x.training.runfolder import RunFolder
 from glm2x.training.samples import phase_data
 from glm2x.training.strategies import phases
 from language_fakes import Counting
+from small_store import SPEC
 
 
 def fill(folder: Path, *, without: str | None = None, reach: int = 1, **changes: Any) -> Store:
@@ -142,11 +145,24 @@ def test_a_run_goes_on_with_its_own_store_only(store: Store, tmp_path: Path) -> 
     assert run_on(moved, tmp_path / "run", resume=True).facts()["done"]
 
 
+def test_a_model_starts_from_one_of_its_own_store_only(store: Store, tmp_path: Path) -> None:
+    """The channels of another layer or another model mean something else, however many they are."""
+    start = str(run_on(store, tmp_path / "start", strategy="personal").checkpoint)
+    other = fill(tmp_path / "other", reach=2)
+    with pytest.raises(DataError, match="made with another model") as error:
+        run_on(other, tmp_path / "run", strategy="personal", start_from=start)
+    assert f"{other.folder}, and start_from {start}" in str(error.value)
+    assert not (tmp_path / "run").exists()
+    moved = fill(tmp_path / "moved")
+    assert run_on(moved, tmp_path / "run", strategy="personal", start_from=start).facts()["done"]
+
+
 def test_predictions_are_made_from_the_model_s_own_store_only(store: Store, tmp_path: Path) -> None:
     run = run_on(store, tmp_path / "run", strategy="personal")
     ask: dict[str, Any] = {"source": FakeSource(), "device": "cpu"}
-    with pytest.raises(DataError, match="made with another model"):
+    with pytest.raises(DataError, match="made with another model") as error:
         predict(run.checkpoint, FakeCohort(), embeddings=fill(tmp_path / "other", reach=2).folder, **ask)
+    assert f"where:  {tmp_path / 'other'}" in str(error.value)
     moved = fill(tmp_path / "moved").folder
     np.testing.assert_array_equal(
         predict(run.checkpoint, FakeCohort(), embeddings=moved, **ask),
@@ -189,6 +205,19 @@ def test_a_model_of_letters_takes_no_embeddings(store: Store, tmp_path: Path) ->
     run = train(config, FakeCohort(), make_split(), target=make_values(), source=FakeSource())
     with pytest.raises(UsageError, match="reads letters"):
         predict(run.checkpoint, FakeCohort(), source=FakeSource(), embeddings=store.folder, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("window", "token_bp", "width", "at_once"),
+    [(64_000, 1, 4_096, 1), (64_000, 1, 256, 7), (11_000, 6, 1_024, 68)],
+)
+def test_few_gigabytes_go_through_the_head_together(
+    window: int, token_bp: int, width: int, at_once: int
+) -> None:
+    """Evo2, Caduceus and the Nucleotide Transformer in bf16; the Tower takes five times as much besides."""
+    spec = replace(SPEC, window=window, token_bp=token_bp, rows=-(-window // token_bp), width=width)
+    assert Precomputed(spec).at_once(window) == at_once
+    assert at_once == 1 or at_once * spec.bytes_of_one * 6 < 2_000_000_000
 
 
 def test_reduced_stores_train_a_head_that_takes_one_token(tmp_path: Path) -> None:

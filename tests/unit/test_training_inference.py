@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import weakref
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
 from training_fakes import FakeCohort, FakeSource, make_config, make_split, make_values
 
 from glm2x.training.inference import predict_gene, predict_samples, validation_loss, validation_pearson
-from glm2x.training.inputs import Codes
+from glm2x.training.inputs import Codes, Part
 from glm2x.training.losses import Loss
 from glm2x.training.samples import REFERENCE, Samples, phase_data
 from glm2x.training.strategies import phases
@@ -48,6 +51,20 @@ def test_a_person_is_the_mean_over_haplotypes_each_computed_once(
     expected = of_haplotype[gene.index[people][:, list(columns)]].mean(axis=1)
     np.testing.assert_array_equal(predicted, expected)
     assert computed == len(np.unique(gene.index[people][:, list(columns)]))
+
+
+def test_inputs_are_in_memory_a_part_at_a_time() -> None:
+    made: list[weakref.ref[torch.Tensor]] = []
+
+    class Watched(Codes):
+        def of(self, parts: Sequence[Part], /) -> torch.Tensor:
+            assert all(part() is None for part in made)
+            found = super().of(parts)
+            made.append(weakref.ref(found))
+            return found
+
+    predict_gene(count_of_a, Watched(FakeSource()), "g1", np.arange(12), (0, 1), CPU, at_once=1)
+    assert len(made) > 1
 
 
 def test_the_reference_and_nobody() -> None:

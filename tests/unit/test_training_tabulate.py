@@ -41,7 +41,7 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
         genes = GENES
 
     monkeypatch.setattr(predict_module, "HaplotypeDictionary", lambda cohort, window: FakeSource(window))
-    monkeypatch.setattr(tabulate, "make_target", lambda cohort, split, mode: make_values())
+    monkeypatch.setattr(tabulate, "make_target", lambda cohort, split, mode, keep: make_values())
     monkeypatch.setattr(FakeCohort, "genes", GENES, raising=False)
 
 
@@ -57,6 +57,24 @@ def test_the_model_s_own_split_is_the_default(run: RunFolder) -> None:
     assert made.frame["draw"].null_count() == made.frame.height
     tested = made.frame.filter(individual_split="test")["individual"].unique().to_list()
     assert sorted(tested) == list(PEOPLE[9:])
+
+
+def test_the_covariates_of_residuals_are_told(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert table(run.checkpoint).metadata.covariates is None
+    made = replace(make_values(), covariates=("PC1",))
+    monkeypatch.setattr(tabulate, "make_target", lambda cohort, split, mode, keep: made)
+    assert table(run.checkpoint).metadata.covariates == ("PC1",)
+
+
+@pytest.mark.parametrize(("kept", "told"), [(["b", "a"], ("a", "b")), (None, None)])
+def test_in_another_cohort_the_covariates_are_those_of_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: list[str] | None, told: tuple[str, ...] | None
+) -> None:
+    checkpoint = run_training(tmp_path / "run", target="residual", covariates_keep=kept).checkpoint
+    monkeypatch.setattr(FakeCohort, "digest", "d" * 64)
+    made = table(checkpoint)
+    assert made.metadata.covariates == told
+    assert made.frame["observed"].null_count() == made.frame.height
 
 
 def test_the_draw_is_the_one_that_was_trained_on(tmp_path: Path) -> None:

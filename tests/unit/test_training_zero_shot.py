@@ -249,6 +249,17 @@ def test_the_table(demo_cohort: Cohort, demo_split: Split) -> None:
         base, "enformer", demo_cohort, split=demo_split, target="residual", **options
     )
     assert residual.metadata.target == "residual"
+    assert residual.metadata.covariates == tuple(sorted(demo_cohort.covariate_names))
+    kept = zero_shot_predictions(
+        base,
+        "enformer",
+        demo_cohort,
+        split=demo_split,
+        target="residual",
+        covariates_keep=["genotype_PC1"],
+        **options,
+    )
+    assert kept.metadata.covariates == ("genotype_PC1",)
     assert not residual.frame["observed"].equals(table.frame["observed"])
     assert residual.frame["predicted"].equals(table.frame["predicted"])
     with pytest.raises(UsageError, match="relative to training people"):

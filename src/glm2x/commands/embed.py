@@ -94,6 +94,8 @@ def plan(
 
     if window <= 0 or window % 2:
         raise UsageError("--window is an even number of base pairs", got=str(window))
+    if batch_size is not None and batch_size >= 2**31:
+        raise UsageError("--batch-size is not that large", got=f"{batch_size:,}")
     _require_positive(
         {"--batch-size": batch_size, "--shard-mb": shard_mb, "--shard-haplotypes": shard_haplotypes}
     )
@@ -110,7 +112,7 @@ def plan(
     )
     from glm2x.backbones.device import require_device  # torch: only now, when all else is right
     from glm2x.embeddings.describe import rows_of, seconds_a_window, spec_of
-    from glm2x.embeddings.plan import require_room, size, unplanned, wanted_haplotypes, write_plan
+    from glm2x.embeddings.plan import require_room, size, unplanned, waiting, wanted_haplotypes, write_plan
     from glm2x.embeddings.spec import BYTES
     from glm2x.embeddings.store import Store
 
@@ -121,7 +123,7 @@ def plan(
         f"{wanted.genes:,} genes in {wanted.individuals:,} people: {wanted.windows:,} windows with the "
         f"references, {unique:,} of them unique: {wanted.windows / unique:.1f} times fewer passes"
     )
-    if info.width:  # known before the weights are looked for
+    if info.width and model is None:  # known before the weights are looked for
         each = rows_of(info.tokens_for(window), keep, bins) * info.width
         each *= BYTES[dtype or ("bf16" if keep == "tokens" else "fp32")]
         free = require_room(out, each, 0 if out.exists() else unique)
@@ -143,7 +145,8 @@ def plan(
         require_room(out, spec.bytes_of_one, unique)
     store = Store.create(out, spec)
     todo = unplanned(store, wanted)
-    require_room(out, spec.bytes_of_one, len(todo))
+    if len(todo):
+        require_room(out, spec.bytes_of_one, len(todo) + waiting(store))
     print(
         f"{spec.rows:,} x {spec.width:,} in {spec.dtype} a haplotype; {unique - len(todo):,} are stored or "
         f"planned already; {len(todo):,} to do, {size(len(todo) * spec.bytes_of_one)}"
@@ -152,7 +155,7 @@ def plan(
         say(f"nothing is left to plan in {out}")
         return
     batch = batch_size or built.at_once(window)
-    seconds = seconds_a_window(built, spec, kind, batch) * len(todo)
+    seconds = seconds_a_window(built, spec, kind, min(batch, len(todo), shard_haplotypes)) * len(todo)
     print(f"about {_duration(seconds)} for one process on this {kind}, from a short window's time")
     made = write_plan(
         store,
@@ -184,7 +187,7 @@ def run(
     store
         The store's folder.
     cohort
-        The cohort's folder, where it has moved since it was planned.
+        The cohort's folder, where it has moved since it was planned; of several cohorts, one of them.
     weights
         The weights' folder, where it has moved.
     remote_code
@@ -225,7 +228,10 @@ def finish(store: Path, /) -> None:
     opened = Store.open(store)
     planned = require_complete(opened)
     opened.consolidate()
-    say(f"all of the {planned:,} planned haplotypes are stored: {store} is complete")
+    if planned:
+        say(f"all of the {planned:,} planned haplotypes are stored: {store} is complete")
+    else:
+        say(f"nothing is planned in {store}, which holds {len(opened):,} haplotypes")
 
 
 def status(store: Path, /, *, json: bool = False) -> None:
@@ -279,7 +285,8 @@ def verify(store: Path, /) -> None:
         raise DataError(
             f"{len(found.problems):,} things in the store are damaged; they stand above",
             where=str(store),
-            do="delete the shards that are named, then glm2x embed gc and glm2x embed run",
+            do="delete the shards that are named; glm2x embed gc then forgets them, and glm2x embed run (or "
+            "import, where they were imported) makes them again",
         )
     say(f"{found.haplotypes:,} haplotypes in {found.shards:,} shards are as they were written")
 

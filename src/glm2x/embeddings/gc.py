@@ -64,10 +64,12 @@ def collect(store: Store) -> Collected:
     redundant = _redundant(store, rows.filter(~pl.col("shard").is_in(forgotten)))
     if forgotten or redundant:
         merge(folder, without=[*forgotten, *redundant])
-    orphans = [name for name in there if name not in indexed and not _is_being_committed(folder, name)]
+    orphans = {shard_path(folder, name): name for name in there if name not in indexed}
     removed, size = [], 0
     unfinished = [path for path, is_in_hand in partials.items() if not is_in_hand]
-    for path in [*unfinished, *(shard_path(folder, name) for name in (*orphans, *redundant))]:
+    for path in [*unfinished, *orphans, *(shard_path(folder, name) for name in redundant)]:
+        if path in orphans and _is_being_committed(folder, orphans[path]):
+            continue  # looked at last: removing the ones before may have taken long
         try:
             size += path.lstat().st_size
             path.unlink()

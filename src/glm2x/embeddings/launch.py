@@ -13,7 +13,7 @@ import torch
 
 from glm2x.backbones.registry import build_language_model
 from glm2x.cohort.cohort import Cohort
-from glm2x.embeddings.extract import Extracted, extract
+from glm2x.embeddings.extract import Extracted, extract, require_cohort
 from glm2x.embeddings.plan import Plan, read_plans
 from glm2x.embeddings.store import Store
 from glm2x.errors import DataError, UsageError
@@ -33,7 +33,8 @@ def run_here(
     Parameters
     ----------
     cohort, weights
-        Where the cohort and the folder of weights lie now; by default where they were when planned.
+        Where the cohort and the folder of weights lie now; by default where they were when planned. Plans
+        of other cohorts than `cohort` are worked on after its own, from where theirs were.
     remote_code
         Whether code that comes with the model may run: a plan that says so is not enough.
 
@@ -42,12 +43,17 @@ def run_here(
     UsageError
         There is no plan; the store's device is not on this machine; code would run unasked.
     DataError
-        See `extract`.
+        `cohort` is that of no plan, or that of a plan is not where it was; see `extract`.
     """
     plans = _plans(store)
     _require_device(store)
     device = torch.device(store.spec.device)
+    given = None if cohort is None else Cohort.open(cohort)
+    if given is not None:
+        plans.sort(key=lambda plan: plan.cohort_digest != given.digest)
+        require_cohort(plans[0], given)
     passes = shards = elsewhere = 0
+    model, built_from = None, None
     for plan in plans:
         if not store.missing(plan.table["key"].to_list()):
             continue
@@ -61,12 +67,26 @@ def run_here(
             )
         if weights is not None:
             config = config.model_copy(update={"weights": str(weights)})
-        opened = Cohort.open(cohort or plan.cohort)
-        model = build_language_model(config)
+        opened = given if given is not None and given.digest == plan.cohort_digest else _cohort_of(plan)
+        if model is None or config != built_from:
+            model = None  # before there is another: two may be too many for the device
+            model, built_from = build_language_model(config), config
         done = extract(store, plan, opened, model, device, progress)
         passes, shards = passes + done.passes, shards + done.shards
         elsewhere += done.elsewhere
     return Extracted(passes, shards, elsewhere)
+
+
+def _cohort_of(plan: Plan) -> Cohort:
+    """Return the cohort that a plan was made with, from where it lay."""
+    if not plan.cohort.is_dir():
+        raise DataError(
+            "the cohort is not where it was when it was planned with",
+            where=f"plan {plan.name}",
+            got=f"no folder {plan.cohort}",
+            do="say with --cohort where it lies now",
+        )
+    return Cohort.open(plan.cohort)
 
 
 def processes_for(store: Store, processes: int | None) -> int:

@@ -147,6 +147,11 @@ def unplanned(store: Store, wanted: Wanted) -> pl.DataFrame:
     return wanted.table.filter(pl.col("key").is_in(list(lacking)))
 
 
+def waiting(store: Store) -> int:
+    """Return how many haplotypes are planned and not stored yet."""
+    return len(store.missing(key for plan in read_plans(store.folder) for key in plan.table["key"]))
+
+
 def require_room(folder: Path, bytes_of_one: int, haplotypes: int, do: str = _LESS) -> int:
     """Return the free bytes where a store lies or will lie.
 
@@ -243,10 +248,10 @@ def _fault(plan: Plan) -> str | None:
     if table["key"].is_duplicated().any():
         return f"key {table.filter(pl.col('key').is_duplicated())['key'][0]} twice"
     if (table["row"] < REFERENCE).any():
-        return f"row {table['row'].min()}"
+        return f"row {table['row'].min()!r}"
     wrong = (s["shard"][0] for s in plan.shards() if s["shard"][0] != shard_name(s["key"].to_list()))
-    name = next(wrong, None)
-    return None if name is None else f"shard {name!r}, which is not the name that its keys give"
+    strange = next(wrong, None)
+    return None if strange is None else f"shard {strange!r}, which is not the name that its keys give"
 
 
 def _damaged(path: Path, got: str) -> DataError:
@@ -255,7 +260,7 @@ def _damaged(path: Path, got: str) -> DataError:
         where=str(path),
         got=got[:200],
         wanted=f"what glm2x embed plan writes in format_version {FORMAT_VERSION}",
-        do="delete it with the .parquet beside it, and plan again: what is stored stays",
+        do=f"delete {path.stem}.json and {path.stem}.parquet, and plan again: what is stored stays",
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
 from glm2x.embeddings.extract import claims
 from glm2x.embeddings.plan import read_plans
+from glm2x.embeddings.shard import shard_path
 from glm2x.embeddings.store import Store
 from glm2x.errors import DataError
 
@@ -51,9 +53,25 @@ def require_complete(store: Store) -> int:
     Raises
     ------
     DataError
-        Something planned is not stored; it is named.
+        Something planned is not stored; it is named. Or nothing is planned, nor stored; or shards that were
+        written are gone.
     """
     found = status(store)
+    if not found.plans and not found.haplotypes:
+        raise DataError(
+            "nothing is planned in this store, and it holds nothing",
+            where=str(store.folder),
+            do="glm2x embed plan --out STORE, then glm2x embed run STORE",
+        )
+    gone = store.gone()
+    if gone:
+        raise DataError(
+            f"{len(gone):,} shards that were written are gone",
+            where=str(store.folder),
+            got=f"no file {shard_path(Path(), gone[0])}",
+            do="restore them from a copy; or let glm2x embed gc forget them, and glm2x embed run (or import, "
+            "where they were imported) make them again",
+        )
     lacking = sum(plan.planned - plan.stored for plan in found.plans)
     genes = list(dict.fromkeys(gene for plan in found.plans for gene in plan.lacking_genes))
     if lacking:

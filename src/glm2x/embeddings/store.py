@@ -122,11 +122,18 @@ class Store:
         self.refresh()  # its index was merged, or a killed process left the shard without one
         return name in self._places.shards
 
+    def gone(self) -> list[str]:
+        """Return the shards that the index names and that are not there."""
+        there = {path.stem for path in shard_path(self.folder, "").parent.glob("*")}
+        return sorted(set(self._known().shards) - there)
+
     def missing(self, keys: Iterable[str]) -> list[str]:
         """Return those of the keys that the store does not hold, in their order, each once."""
         asked = list(dict.fromkeys(keys))
         return [
-            key for key, shard in zip(asked, self._known().locate(asked)[0].tolist(), strict=True) if shard < 0
+            key
+            for key, shard in zip(asked, self._known().locate(asked)[0].tolist(), strict=True)
+            if shard < 0
         ]
 
     def read(self, key: str) -> Tensor:

@@ -114,7 +114,7 @@ def _cell_notes(cell: Cell, draws: Draws, comparisons: Sequence[dict[str, Any]])
         notes.append(
             f"{cell.name}: with {len(cell.genes)} genes and {len(cell.individuals)} people, the smallest "
             f"difference of mean r that would be found with 80 % power is {median(here):.3f} "
-            f"(median of {len(here)} comparisons)."
+            f"(median of {len(here)} comparison{'s' if len(here) > 1 else ''})."
         )
     if draws.block_count < 2 or draws.family_count < 2:
         notes.append(

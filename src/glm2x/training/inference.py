@@ -59,6 +59,7 @@ def predict_gene(
             part = inputs.of([(gene, of_part)]).to(device)
             each = torch.arange(len(part), device=device)[:, None]
             outputs.append(forward(part, each).float().cpu().double().numpy())  # mps has no float64
+            del part  # before the next is made
     mean: NDArray[np.float64] = np.concatenate(outputs)[index].mean(axis=1)
     return mean
 

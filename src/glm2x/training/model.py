@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from glm2x.backbones.base import Backbone
 from glm2x.backbones.registry import build, get
 from glm2x.config import TrainConfig
+from glm2x.embeddings.description import read_description
 from glm2x.embeddings.spec import StoreSpec
-from glm2x.embeddings.store import Store
 from glm2x.errors import UsageError
 from glm2x.heads.registry import build_head
 from glm2x.training.precomputed import Precomputed
@@ -173,7 +173,7 @@ def store_spec(config: TrainConfig) -> StoreSpec:
                 got=str(getattr(asked, key)),
                 do="leave it out: the store knows what it was made with",
             )
-    spec = Store.open(Path(config.embeddings)).spec
+    spec = read_description(Path(config.embeddings))
     weights = asked.revision if asked.revision not in (None, "main") else None
     for key, got, wanted in (
         ("backbone.name", spec.backbone, name),

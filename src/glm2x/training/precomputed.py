@@ -7,7 +7,9 @@ from torch import Tensor
 from glm2x.backbones.base import Backbone
 from glm2x.embeddings.spec import StoreSpec
 
-BYTES_AT_ONCE = 1_000_000_000  # of tokens that go through the head together, where no gradient is kept
+# of tokens that go through the head together, where no gradient is kept; in bf16, the Tower takes some five
+# times as much memory with its own
+BYTES_AT_ONCE = 256_000_000
 
 
 class Precomputed(Backbone):

@@ -163,7 +163,7 @@ def _inputs(
         return inputs_of(source, None)
     inputs = inputs_of(source, embeddings or config.embeddings)
     assert isinstance(inputs, Embeddings)
-    StoreSpec.from_json(model.backbone.spec).require_same(inputs.store.spec)
+    StoreSpec.from_json(model.backbone.spec).require_same(inputs.store.spec, str(inputs.store.folder))
     columns = HAPLOTYPE_COLUMNS[config.haplotypes]
     inputs.require([(name, rows_of(inputs.gene(name), people, columns)[0]) for name in genes])
     return inputs

@@ -8,7 +8,7 @@ from queue import Full, Queue
 from threading import Event, Thread
 from typing import TypeVar
 
-AHEAD = 2  # things that wait, ready made; one more is in the making
+AHEAD = 1  # things that wait, ready made; one more is in the making. A batch of embeddings may have gigabytes
 _PATIENCE = 0.05  # seconds between looks at whether it is still wanted
 
 _Item = TypeVar("_Item")

@@ -16,6 +16,7 @@ from glm2x import __version__
 from glm2x.cohort.dictionary import HaplotypeDictionary
 from glm2x.cohort.target import Target, make_target
 from glm2x.config import TrainConfig
+from glm2x.embeddings.spec import StoreSpec
 from glm2x.files import sha256
 from glm2x.progress import Progress, silent
 from glm2x.training.batches import parts_of
@@ -162,6 +163,9 @@ def _prepare(call: _Call, run: RunFolder, ranks: Ranks) -> _Work:
         require_batches(config, phase, data[phase.name], head, ranks.size)
     inputs = inputs_of(source, config.embeddings)
     if isinstance(inputs, Embeddings):
+        if origin is not None:
+            read = StoreSpec.from_json(origin.metadata.backbone_spec, str(origin.folder))
+            read.require_same(inputs.store.spec, f"{inputs.store.folder}, and start_from {origin.folder}")
         columns = HAPLOTYPE_COLUMNS[config.haplotypes]
         for part in data.values():
             for samples in filter(None, (part.train, part.validation)):
