@@ -50,7 +50,7 @@ embed.command(f"{_VERBS}.embed:finish", help="Say whether all is there, and what
 embed.command(f"{_VERBS}.embed:status", help="Say what a store holds.")
 embed.command(f"{_VERBS}.embed:verify", help="Compare a store with its checksums.")
 embed.command(f"{_VERBS}.embed:gc", help="Remove what killed processes left.")
-embed.command(f"{_VERBS}.exchange:import_", name="import", help="Take over embeddings of the published layout.")
+embed.command(f"{_VERBS}.exchange:import_", name="import", help="Take over the published layout.")
 embed.command(f"{_VERBS}.exchange:export", help="Write embeddings in the published layout.")
 app.command(embed)
 app.command(f"{_VERBS}.train:train", help="Train a model as a configuration says.")

@@ -20,7 +20,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from glm2x.errors import UsageError
 from glm2x.files import read_text
 
-TargetMode = Literal["log", "residual", "residual-all"]
+TargetMode = Literal["log", "residual", "residual-all", "z-score", "inverse-normal"]
+RESIDUALS: tuple[TargetMode, ...] = ("residual", "residual-all")
+"""Targets with covariates regressed out."""
+
+STANDARDISED: tuple[TargetMode, ...] = ("z-score", "inverse-normal")
+"""Targets on a scale of each gene's own, on which the reference sequence has no value."""
+
 Strategy = Literal["reference", "personal", "reference-then-personal"]
 
 
@@ -32,8 +38,8 @@ class BackboneConfig(_Strict):
     """What turns a window into tokens or bins. `weights`: null = the official ones; or a folder.
 
     The last three are of genomic language models. `layer` is the one whose output is taken (null: the
-    published one). `model` is the name on the Hub that `huggingface` takes, or which `evo2` (null: 7B). `remote_code`
-    lets code run that comes with a model of `huggingface`, which asks for a pinned `revision`.
+    published one). `model` is the name on the Hub that `huggingface` takes, or which `evo2` (null: 7B).
+    `remote_code` lets code run that comes with a model of `huggingface`, which asks for a pinned `revision`.
     """
 
     name: str
@@ -119,6 +125,7 @@ class TrainConfig(_Strict):
     """One run: what is trained, on what, how, and where it is written.
 
     `embeddings` is the store that holds what a genomic language model makes of the haplotypes.
+    `covariates_keep` names the covariates that residuals are taken after (null: all of the cohort's).
     `freeze` leaves the backbone's parameters as they are: of the whole `trunk`, or of all but so many of
     its last stages. The head is always trained.
     """
@@ -130,6 +137,7 @@ class TrainConfig(_Strict):
     window: Annotated[int, Field(gt=0, multiple_of=2)] = 64_000
     head: HeadConfig = HeadConfig()
     target: TargetMode = "log"
+    covariates_keep: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     strategy: Strategy = "reference-then-personal"
     genes: GenesConfig = GenesConfig()
     start_from: str | None = None
@@ -148,6 +156,12 @@ class TrainConfig(_Strict):
             raise ValueError(
                 f"loss {name} compares people within a gene and needs training.sampler: gene "
                 "(a random batch of 8 holds 0.13 pairs of one gene)"
+            )
+        if self.covariates_keep is not None and self.target not in RESIDUALS:
+            raise ValueError("covariates_keep goes with target: residual or residual-all")
+        if self.target in STANDARDISED and self.strategy != "personal":
+            raise ValueError(
+                f"target {self.target} has no value for the reference sequence and needs strategy: personal"
             )
         if self.training.batch_size is None and self.training.sampler != "gene":
             raise ValueError("training.batch_size: null (all people of a gene) needs sampler: gene")

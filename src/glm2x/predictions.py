@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import get_args
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from glm2x.config import TargetMode
 from glm2x.errors import DataError, UsageError
 from glm2x.files import require_file, write_aside
+from glm2x.prediction_metadata import PredictionMetadata as PredictionMetadata
 
 COLUMNS = MappingProxyType(
     {
@@ -54,37 +53,6 @@ _FILE_PREFIX = "glm2x."
 
 
 @dataclass(frozen=True)
-class PredictionMetadata:
-    """What a file says about the predictions in it; null = it does not say.
-
-    Parameters
-    ----------
-    target
-        ``log``, ``residual`` or ``residual-all``.
-    window
-        Window of the models in bp.
-    cohort_digest, split_digest
-        SHA-256 identities of the cohort and of the split they were made with.
-    glm2x_version
-        The version that wrote the file.
-    split_family
-        Digest of the split's base, which draws of few people share; the split's own where it has none.
-    """
-
-    target: str | None = None
-    window: int | None = None
-    cohort_digest: str | None = None
-    split_digest: str | None = None
-    glm2x_version: str | None = None
-    split_family: str | None = None
-
-    @property
-    def family(self) -> str | None:
-        """What tables must share to be evaluated together; files of older versions say their split only."""
-        return self.split_family or self.split_digest
-
-
-@dataclass(frozen=True)
 class Predictions:
     """A predictions table.
 
@@ -103,7 +71,7 @@ class Predictions:
     """
 
     frame: pl.DataFrame
-    metadata: PredictionMetadata = PredictionMetadata()
+    metadata: PredictionMetadata = field(default_factory=PredictionMetadata)
     sources: tuple[tuple[str, PredictionMetadata], ...] = ()
     ignored_columns: tuple[str, ...] = ()
 
@@ -216,7 +184,7 @@ def write_predictions(path: Path | str, predictions: Predictions, *, force: bool
     columns = columns_of(predictions.frame)
     # text in the file, whoever reads it; piece by piece, so that memory never holds it as text
     frame = predictions.frame.lazy().select(columns).with_columns(pl.col(pl.Categorical).cast(pl.String))
-    known = {k: str(v) for k, v in asdict(predictions.metadata).items() if v is not None}
+    known = predictions.metadata.as_text()
     with write_aside(path, force=force) as aside:
         if path.suffix == ".csv":
             frame.sink_csv(aside)
@@ -237,7 +205,8 @@ def read_predictions(paths: Path | str | Iterable[Path | str]) -> Predictions:
     DataError
         A file is missing, is neither parquet nor CSV, or its table is not valid.
     UsageError
-        The files are of different target modes or of different splits.
+        The files are of different target modes, of residuals after different covariates, or of
+        different splits.
     """
     paths = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     if not paths:
@@ -370,31 +339,8 @@ def _read_file(path: Path) -> tuple[pl.DataFrame, PredictionMetadata]:
             wanted="a parquet file, or a CSV whose name ends in .csv",
             do="write it again; a download may be cut short",
         ) from error
-    return frame, _parse_metadata(stored, where=str(path))
-
-
-def _parse_metadata(stored: dict[str, str], *, where: str) -> PredictionMetadata:
-    """Read our keys of a parquet file's metadata; other keys are another program's affair."""
-    said = {k: stored.get(_FILE_PREFIX + k) for k in PredictionMetadata.__dataclass_fields__}
-    target, window = said["target"], said["window"]
-    if target is not None and target not in get_args(TargetMode):
-        raise DataError(
-            "the predictions file names an unknown target",
-            where=where,
-            got=target,
-            wanted=", ".join(get_args(TargetMode)),
-            do="make the predictions again with this version",
-        )
-    if window is not None and not (window.isascii() and window.isdigit()):
-        raise DataError("the predictions file's window is not a number of bp", where=where, got=window)
-    return PredictionMetadata(
-        target=target,
-        window=None if window is None else int(window),
-        cohort_digest=said["cohort_digest"],
-        split_digest=said["split_digest"],
-        glm2x_version=said["glm2x_version"],
-        split_family=said["split_family"],
-    )
+    said = {k.removeprefix(_FILE_PREFIX): v for k, v in stored.items() if k.startswith(_FILE_PREFIX)}
+    return frame, PredictionMetadata.from_text(said, where=str(path))
 
 
 def _coerce(raw: pl.DataFrame, path: Path) -> pl.DataFrame:
@@ -457,16 +403,24 @@ def _cast(series: pl.Series, dtype: pl.DataType, where: str) -> pl.Series:
     return cast
 
 
+def _shown(value: str | tuple[str, ...]) -> str:
+    """Return a value as a message has it: the first of many names, and how many there are."""
+    if isinstance(value, str):
+        return value
+    return ", ".join(value[:3]) + (f" and {len(value) - 3} more" if len(value) > 3 else "")
+
+
 def _merge(sources: Sequence[tuple[str, PredictionMetadata]]) -> PredictionMetadata:
     """Return what holds for all files, refusing different targets, and splits that are of no one base."""
-    for key, name in (("target", "target modes"), ("family", "splits")):
+    for key, name in (("target", "target modes"), ("covariates", "covariates"), ("family", "splits")):
         said = [(path, getattr(m, key)) for path, m in sources if getattr(m, key) is not None]
         if len({value for _, value in said}) > 1:
             raise UsageError(
                 f"files of predictions of different {name} are not evaluated together",
-                got="; ".join(f"{path}: {value}" for path, value in said),
-                wanted="one target mode, and one split or draws of one base",
-                do="evaluate them apart, or make the predictions again with the same --target and --split",
+                got="; ".join(f"{path}: {_shown(value)}" for path, value in said),
+                wanted="one target mode after the same covariates, and one split or draws of one base",
+                do="evaluate them apart, or make the predictions again with the same --target, "
+                "--covariates-keep and --split",
             )
     values = {
         key: {getattr(m, key) for _, m in sources} - {None} for key in PredictionMetadata.__dataclass_fields__

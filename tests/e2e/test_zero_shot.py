@@ -67,6 +67,7 @@ def test_predicted_and_evaluated(
         (["--window", "2000"], 2, "no window of this length"),
         (["--batch-size", "0"], 2, "1 or more"),
         (["--target", "residual"], 2, "give --split"),
+        (["--covariates-keep", "PC1"], 2, "goes with --target residual"),
         (["--split", "none.json"], 1, "none.json"),
         (["--weights", "nowhere"], 1, "hf download EleutherAI/enformer-official-rough"),
         (["--revision", "v1"], 2, "no revisions"),

@@ -96,10 +96,11 @@ def checks(
     target: str | None = "log",
     sources: tuple[PredictionMetadata, ...] = (),
     family: str | None = None,
+    covariates: tuple[str, ...] | None = None,
 ) -> dict[str, Check]:
     predictions = Predictions(
         frame,
-        PredictionMetadata(target=target, split_family=family),
+        PredictionMetadata(target=target, split_family=family, covariates=covariates),
         tuple((f"{i}.parquet", said) for i, said in enumerate(sources)),
     )
     found = run_checks(predictions, make_cells(frame, row_labels(frame)), cohort=cohort, split=split)

@@ -13,7 +13,18 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src/glm2x"
 
-FOUNDATION = {"errors", "bgzf", "files", "text", "config", "console", "predictions", "progress"}
+FOUNDATION = {
+    "errors",
+    "bgzf",
+    "files",
+    "text",
+    "config",
+    "console",
+    "prediction_metadata",
+    "predictions",
+    "progress",
+    "reml",
+}
 # each room, and the rooms it may know; the foundation may be known by all but has an order of its own
 MAY_IMPORT = {
     "genome": set(),
@@ -56,7 +67,9 @@ FOUNDATION_MAY_IMPORT = {
     "config": {"errors", "files"},
     "console": {"errors"},
     "progress": set(),
-    "predictions": {"errors", "files", "config"},
+    "reml": set(),
+    "prediction_metadata": {"errors", "config"},
+    "predictions": {"errors", "files", "config", "prediction_metadata"},
 }
 TORCH_ROOMS = {"backbones", "heads", "embeddings", "training"}
 

@@ -7,12 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.stats import chi2
 
 from glm2x.baselines import path
 from glm2x.baselines.data import Fit, GeneData, standardise
 from glm2x.baselines.gblup import gblup
-from glm2x.baselines.heritability import heritability, relationship_eigen, reml, restricted_likelihood
 from glm2x.baselines.path import NotConverged, elastic_net_path
 from glm2x.baselines.penalised import elastic_net, held_out_by_folds, lasso, penalty_grid
 from glm2x.baselines.registry import BASELINES, find_baselines
@@ -181,19 +179,6 @@ def test_more_variants_than_people_give_the_same_singular_vectors() -> None:
 
 def test_penalties_scale_with_variants() -> None:
     assert penalties(10)[[0, -1]] == pytest.approx([0.1, 1000])
-
-
-def test_relationship_of_two_genotypes() -> None:
-    # four people in two groups: K is +1 within and -1 between, its one eigenvalue is 4
-    values, vectors = relationship_eigen(np.array([[-1.0], [-1.0], [1.0], [1.0]]))
-    assert sorted(values) == pytest.approx([0, 0, 4])
-    assert vectors.sum(axis=0) == pytest.approx([0, 0, 0])  # orthogonal to the mean
-
-
-def test_reml_of_one_group_difference_by_hand() -> None:
-    # Eigenvalues 4, 0, 0 and squared projections 9, 1, 1: the residual variance is (1 + 1) / 2 = 1, and
-    # 4 * genetic + residual = 9 gives genetic 2, so h2 = 2 / (2 + 1).
-    assert reml(np.array([4.0, 0.0, 0.0]), np.array([3.0, 1.0, 1.0])) == pytest.approx(2 / 3, abs=1e-4)
 
 
 def test_the_path_ends_at_a_hundredth_of_the_penalty_that_leaves_nothing() -> None:
@@ -375,50 +360,11 @@ def test_a_prior_of_nothing_on_a_variant_leaves_it_out() -> None:
         GeneData("S", data.dosage_fit, data.target_fit, data.dosage, prior=prior[:2])
 
 
-def test_heritability_of_one_group_difference_by_hand() -> None:
-    # As above, h2 = 2/3: variances v of 3, 1/3, 1/3, so that (lambda - 1) / v is 1, -3, -3 and the
-    # information half of their squared deviations from -5/3. Their squares over v are 3, 3, 3; at 0, 9, 1, 1.
-    values, projected = np.array([4.0, 0.0, 0.0]), np.array([3.0, 1.0, 1.0])
-    found = heritability(2 / 3, values, projected)
-    assert found.se == pytest.approx((0.5 * (64 + 16 + 16) / 9) ** -0.5)
-    ratio = 2 * np.diff(restricted_likelihood(np.array([0.0, 2 / 3]), values, projected))[0]
-    assert ratio == pytest.approx(3 * np.log(11 / 3) - (3 * np.log(3) + np.log(3) + 2 * np.log(1 / 3)))
-    assert found.p == pytest.approx(0.5 * float(chi2.sf(ratio, 1)))
-    assert found.low == 0  # three people say little
-    assert found.high > 0.99
-
-
-def test_the_interval_is_where_the_likelihood_has_fallen_by_1_92() -> None:
-    rng = np.random.default_rng(1)
-    values = rng.gamma(0.3, 3.0, size=200)
-    projected = rng.normal(size=200) * np.sqrt(0.5 * values + 0.5)
-    h2 = reml(values, projected)
-    found = heritability(h2, values, projected)
-    assert 0 < found.low < h2 < found.high < 1
-    best, low, high = restricted_likelihood(np.array([h2, found.low, found.high]), values, projected)
-    assert (best - low, best - high) == pytest.approx((1.9207, 1.9207), abs=0.02)
-
-
 def test_no_heritability_has_p_of_one_and_an_interval_from_zero() -> None:
     data = gene([[0], [0], [2], [2], [1], [1]], [1, 3, 1, 3, 1, 3], [[0], [1], [2]])
     found = gblup(data).heritability
     assert found is not None
     assert (found.h2, found.low, found.p) == (0, 0, 1)
-    alike = heritability(0.0, np.ones(4), np.arange(4.0))  # K is the identity: h2 is not to be told
-    assert np.isnan(alike.se)
-
-
-def test_intervals_of_h2_hold_the_truth_in_95_of_100_simulations() -> None:
-    rng = np.random.default_rng(0)
-    dosage = rng.binomial(2, 0.3, size=(150, 30)).astype(float)
-    design = (dosage - dosage.mean(axis=0)) / dosage.std(axis=0)
-    values, _ = relationship_eigen(design)
-    covered, draws = 0, 400
-    for _ in range(draws):
-        projected = rng.normal(size=149) * np.sqrt(0.4 * values + 0.6)
-        found = heritability(reml(values, projected), values, projected)
-        covered += found.low <= 0.4 <= found.high
-    assert 0.92 < covered / draws < 0.98
 
 
 @pytest.mark.parametrize(

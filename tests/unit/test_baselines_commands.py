@@ -17,7 +17,7 @@ from glm2x.cohort.few_shot import draw_people
 from glm2x.cohort.split import Split
 from glm2x.commands.baseline import baseline
 from glm2x.commands.weights import apply, export, show
-from glm2x.errors import UsageError
+from glm2x.errors import DataError, UsageError
 from glm2x.predictions import read_predictions
 
 MODELS = "training-mean,ridge,gblup"
@@ -118,13 +118,61 @@ def test_the_table_of_genes(linear: Path) -> None:
         ({"prior_window": 401}, "a window is an even, positive number"),
         ({"weights_out": Path("w.csv")}, r"a file of weights is a \.parquet"),
         ({"jobs": 0}, "--jobs is a number of processes"),
+        ({"permuted": 4}, "--permuted is a number of permutations"),
+        ({"permuted": -1}, "--permuted is a number of permutations"),
+        ({"permuted": 5, "few_shot": "10"}, "--permuted is of one fit"),
+        ({"permuted": 5, "models": "training-mean,elastic-net"}, "none of the models is quick enough"),
+        ({"permuted": 5, "out": Path("p.csv")}, r"only a \.parquet has any"),
+        ({"target": "log", "covariates_keep": "PC1"}, "--covariates-keep goes with --target residual"),
+        ({"target": "residual", "covariates_keep": ","}, "--covariates-keep names no covariate"),
     ],
 )
 def test_options_that_do_not_go_together(
     demo_cohort: Cohort, sides: Path, tmp_path: Path, options: dict[str, Any], message: str
 ) -> None:
+    options = {"models": "ridge", "out": tmp_path / "p.parquet"} | options
     with pytest.raises(UsageError, match=message):
-        baseline(demo_cohort.folder, split=sides, out=tmp_path / "p.parquet", models="ridge", **options)
+        baseline(demo_cohort.folder, split=sides, **options)
+
+
+def test_models_of_permuted_people_are_told_of_and_change_nothing_else(
+    demo_cohort: Cohort, sides: Path, linear: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    baseline(demo_cohort.folder, split=sides, out=tmp_path / "p.parquet", models=MODELS, permuted=5)
+    made, plain = (read_predictions(folder / "p.parquet") for folder in (tmp_path, linear))
+    assert made.frame.equals(plain.frame)
+    assert plain.metadata.permuted is None
+    means = dict(made.metadata.permuted or ())
+    assert list(means) == ["ridge", "gblup"]  # the training mean has no r
+    assert all(len(found) == 5 for found in means.values())
+    assert len(set(means["ridge"])) == 5
+    assert "fitted to 5 permutations of people: ridge " in capsys.readouterr().err
+
+
+def test_permuted_people_need_somebody_to_test(demo_cohort: Cohort, sides: Path, tmp_path: Path) -> None:
+    split = Split.load(sides)
+    replace(split, test=split.test[:2]).save(tmp_path / "two.json")
+    with pytest.raises(DataError, match="mean r of models of permuted people is not defined") as caught:
+        baseline(
+            demo_cohort.folder,
+            split=tmp_path / "two.json",
+            out=tmp_path / "p.parquet",
+            models="ridge",
+            permuted=5,
+        )
+    assert caught.value.got == "2 test people"
+
+
+@pytest.mark.parametrize("target", ["z-score", "inverse-normal", "residual"])
+def test_each_target_is_fitted_and_told(
+    demo_cohort: Cohort, sides: Path, tmp_path: Path, target: Any
+) -> None:
+    out = tmp_path / "p.parquet"
+    kept = "genotype_PC2,genotype_PC1" if target == "residual" else None
+    baseline(demo_cohort.folder, split=sides, out=out, models="ridge", target=target, covariates_keep=kept)
+    told = read_predictions(out).metadata
+    assert told.target == target
+    assert told.covariates == (("genotype_PC1", "genotype_PC2") if kept else None)
 
 
 def test_few_people_of_a_split_that_is_a_draw_are_refused(

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from glm2x.baselines import gather
 from glm2x.baselines.data import GeneData
-from glm2x.baselines.heritability import GRID
 from glm2x.baselines.identity import smallest
 from glm2x.baselines.prior import (
     DISTANCES,
@@ -32,6 +31,7 @@ from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
 from glm2x.cohort.target import make_target
 from glm2x.errors import DataError
+from glm2x.reml import GRID
 
 
 def simulated(seed: int, effect_of: NDArray[np.float64], covariates: NDArray[np.float64]) -> PriorGene:

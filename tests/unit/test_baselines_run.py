@@ -79,7 +79,7 @@ def predict(
     models: list[str], values: Any = VALUES, covariates: dict[str, list[float]] = PCS, **options: Any
 ) -> tuple[pl.DataFrame, list[str], Any]:
     said: list[str] = []
-    target = SimpleNamespace(mode="log", values=values)
+    target = SimpleNamespace(mode="log", values=values, covariates=())
     made = run_baselines(
         cast(Any, FakeCohort(covariates)),
         cast(Any, SPLIT),
@@ -159,7 +159,9 @@ def test_what_is_left_out_is_said() -> None:
 
 
 def test_nothing_measured_is_an_error() -> None:
-    with pytest.raises(DataError, match="no seen gene is measured in any training or validation person"):
+    with pytest.raises(
+        DataError, match=r"no seen gene has a target \(log\) in any training or validation person"
+    ):
         predict(["training-mean"], np.full((4, 6), np.nan))
 
 

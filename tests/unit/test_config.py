@@ -44,8 +44,9 @@ def test_overrides_are_yaml_values(tmp_path: Path) -> None:
     assert config.backbone.weights == "w"
 
 
-def test_a_resolved_configuration_reads_as_itself(tmp_path: Path) -> None:
-    config = load_config(written(tmp_path))
+@pytest.mark.parametrize("keys", [{}, {"target": "residual", "covariates_keep": ["PC1", "PC2"]}])
+def test_a_resolved_configuration_reads_as_itself(tmp_path: Path, keys: dict) -> None:
+    config = load_config(written(tmp_path, **keys))
     assert parse_config(yaml.safe_load(dump_config(config)), where="resolved") == config
 
 
@@ -64,6 +65,8 @@ def test_a_resolved_configuration_reads_as_itself(tmp_path: Path) -> None:
         ({"freeze": True}, "configuration's freeze is not allowed", "True"),
         ({"freeze": 0}, "configuration's freeze is not allowed", "0"),
         ({"training": {"devices": "all"}}, "configuration's training.devices is not allowed", "'all'"),
+        ({"covariates_keep": ["PC1"]}, "not allowed", "goes with target: residual"),
+        ({"target": "residual", "covariates_keep": []}, "covariates_keep is not allowed", "at least 1 item"),
         ({"training": {"accumulate": 0}}, "configuration's training.accumulate is not allowed", "0"),
     ],
 )

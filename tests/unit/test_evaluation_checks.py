@@ -19,6 +19,8 @@ from evaluation_fakes import (
 )
 
 from glm2x.cohort.cohort import Cohort
+from glm2x.cohort.target import make_target
+from glm2x.config import STANDARDISED, TargetMode
 from glm2x.evaluation import relatives
 from glm2x.evaluation.check import Check
 from glm2x.evaluation.target_checks import is_transductive
@@ -47,6 +49,7 @@ def test_without_cohort_and_split_what_needs_them_does_not_run() -> None:
         "published_preset": "not run",
         "genes_chosen": "not run",
         "fitted_with_test_people": "not run",
+        "refitted_to_permuted": "not run",
         "expression_follows_genotypes": "not run",
         "same_sequence": "not run",
         "differing_sequence": "not run",
@@ -86,6 +89,7 @@ def test_a_clean_study_fails_nothing() -> None:
         "reference_mismatch",
         "transductive_target",  # of log2 values
         "fitted_with_test_people",  # of a file that no version wrote
+        "refitted_to_permuted",  # of models that were not
         # of 24 people, without variants and without a reference
         *("expression_follows_genotypes", "same_sequence", "differing_sequence"),
         *("paralogues", "strand_and_centre", "share_of_n"),
@@ -188,8 +192,6 @@ def test_genes_and_people_that_the_cohort_lacks_are_counted() -> None:
 
 
 def test_residuals_are_made_again_where_they_can_be() -> None:
-    from glm2x.cohort.target import make_target
-
     cohort, split = make_cohort(covariates=True), make_split()
     values = make_target(cohort, split, "residual").values
     frame = make_table(split, observed=values)
@@ -204,6 +206,39 @@ def test_residuals_are_made_again_where_they_can_be() -> None:
     assert shuffled["sample_order"].status == "warn"
     without = checks(frame, cohort=make_cohort(), split=split, target="residual")
     assert "cannot be made from the cohort" in without["sample_order"].detail
+
+
+def test_residuals_whose_covariates_are_on_record_are_judged() -> None:
+    cohort, split = make_cohort(covariates=True), make_split()
+    values = make_target(cohort, split, "residual").values
+    options = {"cohort": cohort, "split": split, "target": "residual"}
+    for observed, covariates, status in (
+        (values, ("PC1",), "pass"),
+        (values[:, ::-1], ("PC1",), "fail"),
+        (values, ("PC2",), "not run"),
+    ):
+        frame = make_table(split, observed=observed)
+        found = checks(frame, covariates=covariates, **options)["sample_order"]
+        assert found.status == status, found.detail
+    assert "no covariate is called PC2" in found.detail
+
+
+@pytest.mark.parametrize("mode", STANDARDISED)
+def test_standardised_targets_are_made_again(mode: TargetMode) -> None:
+    cohort, split = make_cohort(scale="tpm"), make_split()
+    values = make_target(make_cohort(scale="log2"), split, mode).values
+    options = {"split": split, "target": mode}
+    found = checks(make_table(split, observed=values), cohort=make_cohort(), **options)
+    assert found["sample_order"].status == "pass"
+    wrong = checks(make_table(split, observed=values[:, ::-1]), cohort=make_cohort(), **options)
+    assert wrong["sample_order"].status == "fail"
+    without = checks(make_table(split, observed=values), cohort=make_cohort(), target=mode)
+    assert without["sample_order"].detail.endswith(f"the {mode} target needs --split")
+    raw = checks(make_table(split), cohort=cohort, **options)["transductive_target"]
+    assert (raw.status, raw.detail) == (
+        "pass",
+        f"target {mode}: nothing in it was computed with test people",
+    )
 
 
 def test_residuals_fitted_on_everyone_are_transductive() -> None:

@@ -17,7 +17,14 @@ from evaluation_fakes import (
     make_table,
 )
 
-from glm2x.evaluation.controls import Permuted, haplotypes_swapped, permuted_people
+from glm2x.evaluation.controls import (
+    Permuted,
+    Refitted,
+    haplotypes_swapped,
+    mean_pearsons,
+    permuted_people,
+    refitted_to_permuted,
+)
 from glm2x.evaluation.evaluate import evaluate
 from glm2x.predictions import SWAPPED, PredictionMetadata, Predictions
 
@@ -119,3 +126,50 @@ def test_people_whom_a_row_lacks_altogether_are_counted() -> None:
     assert (
         "seen_gene/new_individual: of 20 pairs of gene and individual k 12 (without 4 people)" in check.detail
     )
+
+
+def told(**means: tuple[float, ...]) -> PredictionMetadata:
+    return PredictionMetadata(permuted=tuple(means.items()))
+
+
+def test_refitted_models_have_mean_r_zero_by_t() -> None:
+    """Of -1, 0, 1, 2, 3 the mean is 1 and its standard error sqrt(2.5 / 5); t(0.975, 4) is 2.776."""
+    found = Refitted.of([-1.0, 0.0, 1.0, 2.0, 3.0])
+    assert (found.mean, found.se, found.permutations) == (1.0, pytest.approx(0.5**0.5), 5)
+    assert found.is_zero()
+    assert not Refitted(2.0, 0.5**0.5, 5).is_zero()  # 2.83 standard errors
+    assert Refitted(2.0, 0.5**0.5, 5).is_zero(2)  # one of two tests
+    assert Refitted.of([0.0] * 5).is_zero()  # null models
+
+
+def test_the_check_of_refitted_models_names_those_that_are_not_zero() -> None:
+    frame = make_table(make_split())
+    near, far = (-0.02, -0.01, 0.0, 0.01, 0.02), (0.08, 0.09, 0.1, 0.11, 0.12)
+    passed = refitted_to_permuted(Predictions(frame, told(ridge=near)))
+    assert (passed.status, passed.detail) == (
+        "pass",
+        "mean r in test people, fitted to 5 permutations of people: ridge 0.0000 (SE 0.0071)",
+    )
+    files = (("a.parquet", told(ridge=near)), ("b.parquet", told(gblup=far)), ("c.csv", PredictionMetadata()))
+    warned = refitted_to_permuted(Predictions(frame, sources=files))
+    assert (warned.status, warned.leak) == ("warn", False)
+    assert warned.detail.endswith("ridge 0.0000 (SE 0.0071), gblup 0.1000 (SE 0.0071); not 0: gblup")
+    assert refitted_to_permuted(Predictions(frame)).status == "not run"
+    assert refitted_to_permuted(Predictions(frame, told(ridge=(0.5,)))).status == "not run"
+
+
+def test_mean_r_is_of_test_people_and_of_genes_that_have_one() -> None:
+    split = make_split(unseen=())
+    frame = pl.concat([make_table(split, "m"), make_table(split, "k")])
+    constant = pl.when(pl.col("model") == "k").then(1.0).otherwise("predicted").alias("predicted")
+    frame = frame.with_columns(
+        constant,
+        # of the second gene nothing is measured, and training people are all wrong
+        observed=pl.when((pl.col("gene") != "g2") & (pl.col("individual_split") == "test")).then("observed"),
+    )
+    tested = frame.filter(pl.col("individual_split") == "test", pl.col("model") == "m")
+    expected = [
+        tested.filter(pl.col("gene") == gene).select(pl.corr("predicted", "observed")).item()
+        for gene in (G1, "g3")
+    ]
+    assert mean_pearsons(frame) == {"m": pytest.approx(sum(expected) / 2), "k": 0.0}

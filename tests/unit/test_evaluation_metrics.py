@@ -15,6 +15,7 @@ from glm2x.evaluation.metrics import (
     masked_pearson,
     pearson_p,
     rank,
+    spearman_r,
 )
 
 NAN = float("nan")
@@ -222,3 +223,17 @@ def test_across_genes_each_individual_is_ranked_over_its_genes() -> None:
     assert across_genes_spearman(predicted, observed) == pytest.approx(0.0)
     assert across_genes_spearman(predicted, observed[:, [0, 0]]) == pytest.approx(1.0)
     assert np.isnan(across_genes_spearman(predicted[:2], observed[:2]))
+
+
+@pytest.mark.parametrize("people", [3, 4, 64, 65])
+def test_ranks_of_whole_rows_are_those_of_scipy_however_alike_the_values(people: int) -> None:
+    rng = np.random.default_rng(people)
+    x, y = rng.normal(size=(2, 6, people))
+    x[1] = 1 + 1e-15 * rng.permutation(people)  # in the last bits, and often the same
+    x[2], x[2, :2] = np.abs(x[2]) * 1e-300, (0.0, -0.0)  # the same number with other bits
+    x[3] *= 1e300
+    x[4] = np.round(x[4], 1)
+    y[5] = -np.abs(y[5])
+    found = spearman_r(x, y, np.ones(x.shape, dtype=bool))
+    for g in range(6):
+        assert found[g] == pytest.approx(stats.spearmanr(x[g], y[g]).statistic)

@@ -160,6 +160,26 @@ def test_files_of_different_targets_or_splits_are_refused(
         read_predictions([tmp_path / "a.parquet", tmp_path / "b.parquet"])
 
 
+def test_residuals_after_different_covariates_are_refused(tmp_path: Path) -> None:
+    def write(name: str, covariates: tuple[str, ...] | None) -> Path:
+        metadata = replace(METADATA, target="residual", covariates=covariates)
+        write_predictions(tmp_path / f"{name}.parquet", Predictions(table(name), metadata))
+        return tmp_path / f"{name}.parquet"
+
+    first, other = write("a", ("PC, 1", "PC2", "x", "y")), write("b", ("PC2",))
+    same, silent = write("c", ("PC, 1", "PC2", "x", "y")), write("d", None)
+    assert read_predictions([first, same, silent]).metadata.covariates == ("PC, 1", "PC2", "x", "y")
+    with pytest.raises(UsageError, match="different covariates are not evaluated together") as caught:
+        read_predictions([first, other])
+    assert "PC, 1, PC2, x and 1 more" in caught.value.got
+
+
+def test_a_control_is_read_as_it_was_written(tmp_path: Path) -> None:
+    metadata = replace(METADATA, permuted=(("ridge", (0.0, -0.25)), ("gblup", (1e-17,))))
+    write_predictions(tmp_path / "a.parquet", Predictions(table(), metadata))
+    assert read_predictions(tmp_path / "a.parquet").metadata == metadata
+
+
 def test_draws_of_one_base_are_read_together_and_two_bases_are_not(tmp_path: Path) -> None:
     def write(name: str, **changes: str | None) -> Path:
         frame = table(name).with_columns(draw=pl.lit(len(name), pl.Int64))
@@ -281,8 +301,17 @@ def test_nan_measurements_are_missing_ones(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
-        ({"glm2x.target": "zscore"}, "unknown target"),
-        ({"glm2x.window": "64kb"}, "window is not a number of bp"),
+        ({"glm2x.target": "zscore"}, "says a target that cannot be"),
+        ({"glm2x.window": "64kb"}, "says a window that cannot be"),
+        ({"glm2x.window": "9" * 5_000}, "says a window that cannot be"),
+        ({"glm2x.covariates": "PC1"}, "says a covariates that cannot be"),
+        ({"glm2x.covariates": "[]"}, "says a covariates that cannot be"),
+        ({"glm2x.covariates": '["PC1", 2]'}, "says a covariates that cannot be"),
+        ({"glm2x.covariates": "[" * 100_000}, "says a covariates that cannot be"),
+        ({"glm2x.permuted": "[0.1]"}, "says a permuted that cannot be"),
+        ({"glm2x.permuted": '{"ridge": 0.1}'}, "says a permuted that cannot be"),
+        ({"glm2x.permuted": '{"ridge": [NaN]}'}, "says a permuted that cannot be"),
+        ({"glm2x.permuted": '{"ridge": [2.0]}'}, "says a permuted that cannot be"),
     ],
 )
 def test_metadata_that_makes_no_sense_is_refused(

@@ -8,11 +8,12 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
-from glm2x.cohort.target import _sees_expression, make_target
-from glm2x.config import TargetMode
+from glm2x.cohort.target import _sees_expression, inverse_normal, make_target, z_scores
+from glm2x.config import STANDARDISED, TargetMode, parse_config
 from glm2x.errors import DataError, UsageError
 
 
@@ -70,7 +71,18 @@ def test_too_few_people_for_the_covariates(demo_cohort: Cohort, demo_split: Spli
     with pytest.raises(UsageError, match="3 covariates are too many for 8 training people") as caught:
         make_target(demo_cohort, few, "residual")
     assert "--covariates-keep" in str(caught.value)
-    make_target(demo_cohort, few, "residual", ["genotype_PC1"])
+    assert make_target(demo_cohort, few, "residual", ["genotype_PC1"]).covariates == ("genotype_PC1",)
+
+
+def test_what_was_regressed_out_is_told(demo_cohort: Cohort, demo_split: Split) -> None:
+    names = tuple(sorted(demo_cohort.covariate_names))
+    whole = make_target(demo_cohort, demo_split, "residual")
+    named = make_target(demo_cohort, demo_split, "residual", names[::-1])
+    assert whole.covariates == named.covariates == names
+    assert np.allclose(whole.values, named.values)
+    assert make_target(demo_cohort, demo_split, "log").covariates == ()
+    with pytest.raises(UsageError, match=f"the covariate {names[0]} is to be kept twice"):
+        make_target(demo_cohort, demo_split, "residual", [names[0]] * 2)
 
 
 def test_residuals_of_everyones_coefficients_need_everyone_to_be_enough(
@@ -170,7 +182,10 @@ def cohort_of_ten(reference_target: list[float], expression: list[list[float]]) 
     )
 
 
-@pytest.mark.parametrize("mode", get_args(TargetMode))
+LOGGED = [mode for mode in get_args(TargetMode) if mode not in STANDARDISED]
+
+
+@pytest.mark.parametrize("mode", LOGGED)
 def test_a_cohorts_own_reference_target_comes_before_the_mean(mode: TargetMode) -> None:
     """Training people have 3, which is 2 when logged; the reference targets are logged already."""
     split = SimpleNamespace(train=tuple("abcdef"), seen=("g0", "g1", "g2"))
@@ -193,7 +208,7 @@ def test_a_gene_of_test_people_alone_is_refused_whatever_its_reference_target() 
     assert "glm2x split --genes" in caught.value.do
 
 
-@pytest.mark.parametrize("mode", get_args(TargetMode))
+@pytest.mark.parametrize("mode", LOGGED)
 def test_genes_that_are_not_trained_on_need_no_training_person(mode: TargetMode) -> None:
     cohort = cohort_of_ten([np.nan] * 3, [[3.0] * 6 + [7.0] * 4, [np.nan] * 6 + [7.0] * 4, [np.nan] * 10])
     split = SimpleNamespace(train=tuple("abcdef"), seen=("g0",))
@@ -202,3 +217,55 @@ def test_genes_that_are_not_trained_on_need_no_training_person(mode: TargetMode)
     assert np.isnan(target.reference).tolist() == [False, True, True]
     assert np.isnan(target.values[2]).all()
     assert (target.values[1, 6:].tolist() == [3.0] * 4) if mode == "log" else np.isnan(target.values[1]).all()
+
+
+NAN = float("nan")
+
+
+def test_z_scores_by_hand() -> None:
+    # three of five people are trained on: 1, 2, 3 of mean 2 and variance 2/3
+    made = z_scores(np.array([[1.0, 2, 3, 4, NAN], [5, 5, 5, 7, 5]]), np.array([0, 1, 2]))
+    assert made[0, :4] == pytest.approx(np.array([-1, 0, 1, 2]) / np.sqrt(2 / 3))
+    assert np.isnan(made[0, 4])
+    assert np.isnan(made[1]).all()  # it does not vary among them
+
+
+def test_inverse_normal_by_hand() -> None:
+    # ranks 1, 2.5, 2.5, 4 of four people: quantiles of 1/8, 4/8, 4/8 and 7/8
+    made = inverse_normal(np.array([[10.0, 20, 20, 40, 30, 99, 0, NAN]]), np.arange(4))[0]
+    end = norm.ppf(7 / 8)
+    assert made[:4] == pytest.approx([-end, 0, 0, end])
+    assert made[4:7] == pytest.approx([end / 2, end, -end])  # between two, and beyond the ends
+    assert np.isnan(made[7])
+
+
+@pytest.mark.parametrize("mode", STANDARDISED)
+def test_standardised_targets_are_of_training_people(
+    mode: TargetMode, demo_cohort: Cohort, demo_split: Split
+) -> None:
+    target = make_target(demo_cohort, demo_split, mode)
+    train = demo_cohort.individual_index(demo_split.train)
+    assert np.isnan(target.reference).all()
+    assert target.transductive == ()
+    assert target.values[:, train].mean(axis=1) == pytest.approx(0, abs=0.06)  # people without any are tied
+    changed = demo_cohort.expression.copy()
+    changed[:, demo_cohort.individual_index(demo_split.test)] *= 7
+    other = make_target(with_expression(demo_cohort, changed), demo_split, mode)
+    assert other.values[:, train] == pytest.approx(target.values[:, train])
+
+
+@pytest.mark.parametrize("strategy", ["reference", "reference-then-personal"])
+def test_standardised_targets_are_no_targets_of_the_reference(strategy: str) -> None:
+    values = {
+        "cohort": "c",
+        "split": "s.json",
+        "backbone": {"name": "onehot"},
+        "window": 4096,
+        "target": "z-score",
+        "strategy": strategy,
+        "out": "o",
+    }
+    with pytest.raises(UsageError) as caught:
+        parse_config(values, where="x.yml")
+    assert "target z-score has no value for the reference sequence" in caught.value.wanted
+    parse_config(values | {"strategy": "personal"}, where="x.yml")

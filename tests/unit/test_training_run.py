@@ -388,8 +388,8 @@ def test_targets_and_haplotypes_come_from_the_cohort_by_default(
 
     asked = []
 
-    def make_target(cohort: Any, split: Any, mode: str) -> Any:
-        asked.append(mode)
+    def make_target(cohort: Any, split: Any, mode: str, keep: Any) -> Any:
+        asked.extend([mode, keep])
         return make_values()
 
     def dictionary(cohort: Any, window: int) -> FakeSource:
@@ -399,7 +399,7 @@ def test_targets_and_haplotypes_come_from_the_cohort_by_default(
     monkeypatch.setattr(module, "make_target", make_target)
     monkeypatch.setattr(module, "HaplotypeDictionary", dictionary)
     train(make_config(tmp_path / "run", target="residual", training__epochs=1), FakeCohort(), make_split())
-    assert asked == ["residual", 512]
+    assert asked == ["residual", None, 512]
 
 
 def test_a_reference_phase_does_not_look_at_people_s_haplotypes(tmp_path: Path) -> None:

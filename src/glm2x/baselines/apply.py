@@ -133,6 +133,7 @@ def apply_weights(
         split.digest if split else None,
         __version__,
         split.family if split else None,
+        weights.metadata.covariates,
     )
     return Applied(Predictions(pl.concat(frames), metadata), counts, without_any)
 

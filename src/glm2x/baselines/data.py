@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from glm2x.reml import Heritability
+
 # Targets closer together than this (of their size) are one number: the residuals of an unexpressed
 # gene differ by rounding only, and must not be standardised into a signal.
 _CONSTANT = 1e-10
@@ -76,21 +78,6 @@ class GeneData:
         """Which variants vary among the people fitted, bool [variants]."""
         varies: NDArray[np.bool_] = self.dosage_fit.max(axis=0) > self.dosage_fit.min(axis=0)
         return varies
-
-
-class Heritability(NamedTuple):
-    """The share of a target's variance that the variants of its window explain; see `heritability.py`.
-
-    h2, se : its REML estimate and standard error (NaN where it is not defined)
-    low, high : its 95 % profile likelihood interval
-    p : of h2 = 0, by likelihood ratio
-    """
-
-    h2: float
-    se: float
-    low: float
-    high: float
-    p: float
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from glm2x.baselines.data import Fit, GeneData, standardise
-from glm2x.baselines.heritability import heritability, relationship_eigen, reml
 from glm2x.baselines.simple import training_mean
+from glm2x.reml import heritability, project, relationship_eigen, reml
 
 
 def gblup(data: GeneData) -> Fit:
@@ -21,19 +21,18 @@ def gblup(data: GeneData) -> Fit:
         return training_mean(data)
     variants = design.fit.shape[1]
     values, vectors = relationship_eigen(design.fit)
-    projected = vectors.T @ design.target
-    h2 = reml(values, projected)
-    # The inverse covariance takes the target to `dual`, and a person's share of it to the error left out.
-    inverse = 1.0 / (h2 * values + 1.0 - h2)
-    dual = vectors @ (projected * inverse)
-    left_out = (1.0 - h2) * inverse  # 1 - the eigenvalues of the hat matrix
-    error = (vectors @ (projected * left_out)) / (vectors**2 @ left_out)
-    weights = h2 * (design.fit.T @ dual) / variants
+    projected = project(values, vectors, design.target)
+    h2 = reml(projected)
+    shrink = h2 * values / (h2 * values + 1.0 - h2)  # eigenvalues of the hat matrix, beside the mean's 1
+    fitted = vectors @ (shrink * projected.along)
+    leverage = 1.0 / len(design.target) + vectors**2 @ shrink
+    error = (design.target - fitted) / (1.0 - leverage)
+    weights = design.fit.T @ (vectors @ (shrink / values * projected.along)) / variants
     if h2 == 0.0:
         weights[:] = 0.0  # not by rounding
     return design.model(
         data,
         weights,
         held_out=design.target - error,
-        heritability=heritability(h2, values, projected),
+        heritability=heritability(h2, projected),
     )

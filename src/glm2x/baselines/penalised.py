@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glm2x.baselines.data import Fit, GeneData, standardise
-from glm2x.baselines.path import elastic_net_path
+from glm2x.baselines.linkage import linked_sets
+from glm2x.baselines.path import Moments, elastic_net_path, path_of_moments
 from glm2x.baselines.simple import training_mean
 
 FOLDS = 10
@@ -61,7 +62,8 @@ def held_out_by_folds(
     Parameters
     ----------
     dosage : float64 [people, variants]
-        Standardised dosages; each fold centres them again, and does not scale them again.
+        Standardised dosages, each column's sum zero; each fold centres them again, and does not scale them
+        again.
     target : float64 [people]
     penalties : float64 [penalties]
         Descending.
@@ -74,13 +76,26 @@ def held_out_by_folds(
     """
     from sklearn.model_selection import KFold
 
+    # All folds share the sums of products over everybody, and take off those of the people left out.
+    sets = linked_sets(dosage)
+    z, mean = sets.columns, float(target.mean())
+    y = target - mean
+    gram, covariance = z.T @ z, z.T @ y
     folds = KFold(min(FOLDS, len(target)), shuffle=True, random_state=0)
     held_out = np.empty((len(target), len(penalties)))
     errors = []
     for kept, out in folds.split(dosage):
-        centre, mean = dosage[kept].mean(axis=0), target[kept].mean()
-        coefficients = elastic_net_path(dosage[kept] - centre, target[kept] - mean, penalties, l1_ratio)
-        held_out[out] = mean + (dosage[out] - centre) @ coefficients.T
+        people = len(kept)
+        z_out, y_out = z[out], y[out]
+        centre, level = -z_out.sum(axis=0) / people, -float(y_out.sum()) / people  # of those kept
+        moments = Moments(
+            gram - z_out.T @ z_out - people * np.outer(centre, centre),
+            covariance - z_out.T @ y_out - people * level * centre,
+            sets.root,
+            people,
+        )
+        coefficients = path_of_moments(moments, penalties, l1_ratio)
+        held_out[out] = mean + level + (z_out - centre) @ coefficients.T
         errors.append(np.mean((target[out, None] - held_out[out]) ** 2, axis=0))
     return held_out, np.array(errors)
 

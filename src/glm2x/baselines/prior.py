@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glm2x.baselines.data import GeneData, standardise
-from glm2x.baselines.heritability import relationship_eigen, reml, restricted_likelihood
+from glm2x.reml import project, relationship_eigen, reml, restricted_likelihood
 
 # log(1 + distance / knot): the power of the decay may differ on the two sides of the larger knot.
 KNOTS = (1_000, 100_000)
@@ -116,14 +116,14 @@ def evidence(gene: PriorGene, coefficients: NDArray[np.float64]) -> Evidence:
         return nothing
     people, variants = design.fit.shape
     values, vectors = relationship_eigen(design.fit)
-    projected = vectors.T @ design.target
-    h2 = reml(values, projected)
+    target = project(values, vectors, design.target)
+    h2 = reml(target)
     if h2 == 0.0:
         return nothing
-    best, null = restricted_likelihood(np.array([h2, 0.0]), values, projected)
+    best, null = restricted_likelihood(np.array([h2, 0.0]), target)
     variance = h2 * values + 1.0 - h2
-    total = float(np.sum(projected**2 / variance))
-    dual = vectors @ (projected / variance)
+    total = float(np.sum(target.along**2 / variance)) + target.rest / (1.0 - h2)
+    dual = vectors @ (target.along / variance)  # less what every variant's dosage is orthogonal to
     # h2 is at its best, so that theta's derivative is that at fixed h2; K's share of variant j is z_j z_j'.
     raised = (people - 1) * (design.fit.T @ dual) ** 2 / total
     expected = np.sum((vectors.T @ design.fit) ** 2 / variance[:, None], axis=0)

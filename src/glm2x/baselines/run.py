@@ -22,6 +22,7 @@ from glm2x.baselines.registry import PRIOR, WINDOW, Baseline, find_baselines
 from glm2x.baselines.summary import FittedModel, genes_table, summarised
 from glm2x.baselines.weights import Weights, weights_table
 from glm2x.cohort.components import genotype_components
+from glm2x.config import STANDARDISED
 from glm2x.errors import DataError
 from glm2x.predictions import PredictionMetadata, Predictions, from_matrix
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from glm2x.cohort.cohort import Cohort
     from glm2x.cohort.split import Split
     from glm2x.cohort.target import Target
+    from glm2x.config import TargetMode
 
 PRIOR_WINDOW = 400_000
 _FEW_GENES = 100  # at a tenth of a second each; fewer are done before processes have started
@@ -132,12 +134,14 @@ def run_baselines(
     rows = cohort.gene_index(split.seen)
     measured = np.asarray(np.isfinite(target.values[np.ix_(rows, fit)]).any(axis=1))
     rows, genes = rows[measured], [gene for gene, kept in zip(split.seen, measured, strict=True) if kept]
-    _say_left_out(say, split, int((~measured).sum()))
+    _say_left_out(say, split, int((~measured).sum()), target.mode)
     if not genes:
         raise DataError(
-            "no seen gene is measured in any training or validation person",
+            f"no seen gene has a target ({target.mode}) in any training or validation person",
             got=f"{len(split.seen)} seen genes, {len(fitted_people)} people",
-            do="check that the split belongs to this cohort",
+            do="check that the split belongs to this cohort"
+            if target.mode not in STANDARDISED
+            else "--target log, or more training people: a gene needs two who differ",
         )
     components, matched = None, None
     if any(baseline.components for baseline in chosen):
@@ -193,7 +197,13 @@ def run_baselines(
         (windows[baseline.inputs] for baseline in chosen if baseline.inputs in windows), default=window
     )
     metadata = PredictionMetadata(
-        target.mode, widest, cohort.digest, split.digest, __version__, split_family=split.family
+        target.mode,
+        widest,
+        cohort.digest,
+        split.digest,
+        __version__,
+        split_family=split.family,
+        covariates=target.covariates or None,
     )
     return BaselineRun(
         Predictions(pl.concat(frames), metadata),
@@ -259,7 +269,7 @@ def _processes(genes: int) -> int:
     return 1 if genes < _FEW_GENES else min(genes, cpu_count())
 
 
-def _say_left_out(say: Callable[[str], None], split: Split, unmeasured: int) -> None:
+def _say_left_out(say: Callable[[str], None], split: Split, unmeasured: int, mode: TargetMode) -> None:
     without = len(split.unseen) + len(split.excluded_genes)
     if without:
         say(
@@ -267,7 +277,8 @@ def _say_left_out(say: Callable[[str], None], split: Split, unmeasured: int) -> 
             "a baseline is fitted to a gene's own training people"
         )
     if unmeasured:
-        say(f"{unmeasured} seen genes are left out: measured in no training or validation person")
+        constant = ", or the same in all training people" if mode in STANDARDISED else ""
+        say(f"{unmeasured} seen genes are left out: measured in no training or validation person{constant}")
 
 
 def _say_what_happened(say: Callable[[str], None], null: int, unconverged: Counter[str], genes: int) -> None:

@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from glm2x.baselines.data import Fit, GeneData, Heritability
+from glm2x.baselines.data import Fit, GeneData
 from glm2x.baselines.registry import Baseline
+from glm2x.reml import Heritability
 
 GENE_COLUMNS = {
     "model": pl.String(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -139,8 +139,7 @@ def write_weights(path: Path | str, weights: Weights, *, force: bool = False) ->
     """
     path = Path(path)
     require_parquet(path)
-    said = {key: str(value) for key, value in asdict(weights.metadata).items() if value is not None}
-    said |= {_FORMAT: FORMAT_VERSION, _SCALE: weights.expression_scale}
+    said = weights.metadata.as_text() | {_FORMAT: FORMAT_VERSION, _SCALE: weights.expression_scale}
     said[_PEOPLE] = str(weights.train_individuals)
     with write_aside(path, force=force) as aside:
         weights.frame.write_parquet(aside, metadata={_PREFIX + key: value for key, value in said.items()})
@@ -191,14 +190,7 @@ def load_weights(path: Path | str) -> Weights:
             do="make it again with glm2x baseline --weights-out",
         )
     _validate(frame, path)
-    metadata = PredictionMetadata(
-        said["target"],
-        int(said["window"]),
-        said.get("cohort_digest"),
-        said.get("split_digest"),
-        said.get("glm2x_version"),
-        said.get("split_family"),
-    )
+    metadata = PredictionMetadata.from_text(said, where=str(path))
     return Weights(frame, metadata, said.get(_SCALE, ""), int(said[_PEOPLE]))
 
 

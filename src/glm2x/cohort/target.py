@@ -1,9 +1,9 @@
-"""The targets a model is trained on: log2 expression, or its residual after covariates."""
+"""The targets a model is trained on: log2 expression, its residual after covariates, or scores of it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
-from glm2x.config import TargetMode
+from glm2x.config import STANDARDISED, TargetMode
 from glm2x.errors import DataError, UsageError
 
 RAW_SCALES = ("rpkm", "tpm")
@@ -24,22 +24,25 @@ class Target:
     Attributes
     ----------
     mode
-        `log`, `residual` or `residual-all`.
+        `log`, `residual`, `residual-all`, `z-score` or `inverse-normal`.
     values
         float64 ``[genes, individuals]``, NaN where not measured; residuals are NaN too of genes that
         were measured in no training person.
     reference
         float64 ``[genes]``: the target of the reference sequence. The cohort's own where it has one (it
         is logged already, and residuals are on the same scale), else the mean over training people,
-        NaN where there is none.
+        NaN where there is none, and of targets on a scale of each gene's own.
     transductive
         What was computed with test people's expression, in words; empty where nothing was.
+    covariates
+        What was regressed out, sorted; empty where nothing was.
     """
 
     mode: TargetMode
     values: NDArray[np.float64]
     reference: NDArray[np.float64]
     transductive: tuple[str, ...] = ()
+    covariates: tuple[str, ...] = ()
 
 
 def make_target(
@@ -53,8 +56,11 @@ def make_target(
         `log`: log2(x + 1) of a raw scale, and x as it is of `log2` and `normalised`.
         `residual`: covariates regressed out with coefficients fitted on training people only, the
         training mean added back. `residual-all`: the same, fitted on everyone (transductive).
+        `z-score`: `log` minus its mean over training people, over their standard deviation.
+        `inverse-normal`: the normal quantile of the share of training people with less, see
+        `inverse_normal`. Both are NaN for a gene that does not vary among training people.
     covariates_keep
-        The covariates to regress out (default: all of the cohort's).
+        The covariates to regress out (default: all of the cohort's); of residuals only.
 
     Raises
     ------
@@ -62,8 +68,9 @@ def make_target(
         A raw value is negative, a seen gene has no training person (and is not one of reference
         alone), or covariates are missing.
     UsageError
-        Fewer than three people a covariate among those whom its coefficients are fitted on: training
-        people for `residual`, everyone for `residual-all` (residuals of so few say nothing).
+        A covariate is not the cohort's or named twice; or there are fewer than three people a covariate
+        among those whom its coefficients are fitted on: training people for `residual`, everyone for
+        `residual-all` (residuals of so few say nothing).
     """
     logged = log_expression(cohort)
     train = cohort.individual_index(split.train)
@@ -71,6 +78,9 @@ def make_target(
     means = _training_means(logged, train)
     if mode == "log":
         return Target(mode, logged, _reference(means, cohort))
+    if mode in STANDARDISED:
+        standardise = z_scores if mode == "z-score" else inverse_normal
+        return Target(mode, standardise(logged, train), np.full(len(logged), np.nan))
     names, covariates = _kept(cohort, covariates_keep, np.asarray(np.isfinite(logged).any(axis=0)))
     fitted_on = train if mode == "residual" else np.arange(len(cohort.individuals))
     if len(fitted_on) < 3 * len(names):
@@ -79,7 +89,9 @@ def make_target(
             f"{len(names)} covariates are too many for {people}",
             got=f"{len(fitted_on) / len(names):.1f} people a covariate",
             wanted="at least 3",
-            do="--covariates-keep with fewer of " + ", ".join(names[:5]) + ("..." if len(names) > 5 else ""),
+            do="--covariates-keep (covariates_keep of a configuration) with fewer of "
+            + ", ".join(names[:5])
+            + ("..." if len(names) > 5 else ""),
         )
     residuals = np.full_like(logged, np.nan)
     design = np.column_stack([np.ones(covariates.shape[1]), covariates.T])
@@ -93,7 +105,7 @@ def make_target(
     if mode == "residual-all":
         transductive.insert(0, "coefficients of covariates fitted on everyone")
     reference = _reference(_training_means(residuals, train), cohort)
-    return Target(mode, residuals, reference, tuple(transductive))
+    return Target(mode, residuals, reference, tuple(transductive), tuple(sorted(names)))
 
 
 def log_expression(cohort: Cohort) -> NDArray[np.float64]:
@@ -117,6 +129,54 @@ def log_expression(cohort: Cohort) -> NDArray[np.float64]:
             do="build the cohort with --expression-scale normalised or log2 if that is what they are",
         )
     return np.log2(cohort.expression + 1)
+
+
+def z_scores(values: NDArray[np.float64], train: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return values minus the mean of some people, over their standard deviation, gene by gene.
+
+    Parameters
+    ----------
+    values
+        float64 ``[genes, individuals]``, NaN where not measured.
+    train
+        int64, columns of those people.
+
+    Returns
+    -------
+    float64 ``[genes, individuals]``; NaN of genes that do not vary among them.
+    """
+    made = np.full_like(values, np.nan)
+    for new, row, known in _varying(made, values, train):
+        new[:] = (row - known.mean()) / known.std()
+    return made
+
+
+def inverse_normal(values: NDArray[np.float64], train: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return rank-based normal scores by the ranks of some people, gene by gene.
+
+    Of n of them the one of rank r (ties: their mean) gets the normal quantile of (r - 1/2) / n (Bliss
+    1967). Everybody else lies on the line between the two next to them, or at the end of it: nobody but
+    those people decides where. Arguments and result are those of `z_scores`.
+    """
+    from scipy.stats import norm, rankdata
+
+    made = np.full_like(values, np.nan)
+    for new, row, known in _varying(made, values, train):
+        places, first = np.unique(known, return_index=True)
+        scores = norm.ppf((rankdata(known) - 0.5) / len(known))[first]
+        measured = np.isfinite(row)
+        new[measured] = np.interp(row[measured], places, scores)
+    return made
+
+
+def _varying(
+    made: NDArray[np.float64], values: NDArray[np.float64], train: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]]:
+    """Yield the rows of two tables and what is measured in `train`, of genes that vary there."""
+    for new, row in zip(made, values, strict=True):
+        known = row[train][np.isfinite(row[train])]
+        if len(known) and np.ptp(known) > 0:
+            yield new, row, known
 
 
 def _require_measured(
@@ -162,6 +222,9 @@ def _kept(
             where=str(cohort.folder),
             wanted=", ".join(cohort.covariate_names[:8]) or "a cohort built with --covariates",
         )
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"the covariate {twice} is to be kept twice", do="name it once")
     rows = [cohort.covariate_names.index(name) for name in names]
     covariates = cohort.covariates[rows]
     lacking = ~np.isfinite(covariates) & measured

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from glm2x.commands.arguments import draws_of, listed_covariates
 from glm2x.console import progress, say
 
 if TYPE_CHECKING:
     from glm2x.baselines.run import BaselineRun
     from glm2x.cohort.cohort import Cohort
     from glm2x.cohort.split import Split
+    from glm2x.cohort.target import Target
 
 DEFAULT = "training-mean,genotype-pcs,top-variant,elastic-net,ridge,gblup"
 
@@ -22,7 +25,7 @@ def baseline(
     split: Path,
     out: Path,
     models: str = DEFAULT,
-    target: Literal["log", "residual", "residual-all"] = "log",
+    target: Literal["log", "residual", "residual-all", "z-score", "inverse-normal"] = "log",
     window: int = 64_000,
     prior_window: int = 400_000,
     variant_scores: Path | None = None,
@@ -30,6 +33,7 @@ def baseline(
     covariates_keep: str | None = None,
     few_shot: str | None = None,
     draws: int | None = None,
+    permuted: int = 0,
     weights_out: Path | None = None,
     genes_out: Path | None = None,
     jobs: int | None = None,
@@ -49,7 +53,8 @@ def baseline(
         By commas: training-mean, genotype-pcs, top-variant, elastic-net, lasso, ridge, gblup,
         informed-ridge, informed-gblup (with a prior on each variant, learnt over all genes).
     target
-        log, or residual after covariates (fitted on training people), or residual-all (on everyone).
+        log, or residual after covariates (fitted on training people), or residual-all (on everyone);
+        z-score or inverse-normal, of log among training people, gene by gene.
     window
         Variants of this many base pairs around the TSS.
     prior_window
@@ -67,6 +72,9 @@ def baseline(
         draws go into one table.
     draws
         How often so many people are drawn (default: 5).
+    permuted
+        A control: also fit the quick models this many times (20, say) to permuted people, whose mean r
+        in test people must be 0. The table says what came of it, and evaluate checks it.
     weights_out
         Also write the weights of the models of variants, .parquet, for glm2x weights.
     genes_out
@@ -77,10 +85,13 @@ def baseline(
     force
         Replace what is there.
     """
+    from dataclasses import replace
+
+    from glm2x.baselines.permuted import refitted
+    from glm2x.baselines.registry import find_baselines
     from glm2x.baselines.run import run_baselines
     from glm2x.baselines.weights import require_parquet, write_weights
     from glm2x.cohort.cohort import Cohort
-    from glm2x.cohort.few_shot import DRAWS, few_shot_splits, parse_counts
     from glm2x.cohort.split import Split
     from glm2x.cohort.target import make_target
     from glm2x.errors import UsageError
@@ -89,15 +100,13 @@ def baseline(
     from glm2x.predictions import write_predictions
 
     names = [name.strip() for name in models.split(",") if name.strip()]
-    kept = [name.strip() for name in covariates_keep.split(",")] if covariates_keep is not None else None
-    if kept is not None and target == "log":
-        raise UsageError("--covariates-keep goes with --target residual or residual-all")
+    kept = listed_covariates(covariates_keep, target)
     if variant_scores is not None and not any(name.startswith("informed-") for name in names):
         raise UsageError("--variant-scores goes with the models informed-ridge and informed-gblup")
-    if draws is not None and (few_shot is None or draws < 1):
-        raise UsageError("--draws is a number of draws, 1 or more, and goes with --few-shot", got=str(draws))
     if few_shot is not None and weights_out is not None:
         raise UsageError("--weights-out is of one fit and does not go with --few-shot")
+    if permuted:
+        _require_permutable(permuted, few_shot, out)
     if jobs is not None and jobs < 1:
         raise UsageError("--jobs is a number of processes", got=str(jobs), wanted="1 or more")
     for length in (window, prior_window):
@@ -108,20 +117,13 @@ def baseline(
     for path in (out, weights_out, genes_out):
         if path is not None:
             refuse_existing(path, force=force)
-    counts = parse_counts(few_shot, "--few-shot") if few_shot is not None else ()
     opened, sides = Cohort.open(cohort), Split.load(split)
     sides.require_cohort(opened)
-    if counts and sides.draw is not None:
-        raise UsageError(
-            "--few-shot draws from a split that is no draw itself",
-            where=str(split),
-            got=f"draw {sides.draw} of the split {sides.family[:12]}",
-            do="give that split, such as few-shot-all.json",
-        )
-    splits = few_shot_splits(sides, counts, range(draws or DRAWS)) if counts else {"": sides}
+    splits = draws_of(sides, str(split), few_shot, draws) or {"": sides}
     scores = _scores(variant_scores)
     features = _features(embeddings, opened, sides)
     names += [name for name in features if name not in names]
+    again = refitted(find_baselines(names, features)) if permuted else ()
     runs: list[BaselineRun] = []
     with progress("baselines", len(sides.seen) * len(splits)) as bar:
         for name, one in splits.items():
@@ -142,6 +144,10 @@ def baseline(
                 )
             )
     table = _together(runs, opened, sides)
+    if again:
+        made = make_target(opened, sides, target, kept)
+        means = _permuted_means(opened, sides, made, again, window, permuted, jobs)
+        table = replace(table, metadata=replace(table.metadata, permuted=means))
     write_predictions(out, table, force=force)
     if genes_out is not None:
         import polars as pl
@@ -156,6 +162,59 @@ def baseline(
     for path, what in ((weights_out, "weights"), (genes_out, "table of genes")):
         if path is not None:
             say(f"{what}: {path}")
+
+
+def _require_permutable(permuted: int, few_shot: str | None, out: Path) -> None:
+    from glm2x.baselines.permuted import LEAST
+    from glm2x.errors import UsageError
+
+    if permuted < LEAST:
+        raise UsageError(
+            "--permuted is a number of permutations",
+            got=str(permuted),
+            wanted=f"0, or {LEAST} or more: of fewer, chance is not known",
+        )
+    if few_shot is not None:
+        raise UsageError("--permuted is of one fit and does not go with --few-shot")
+    if out.suffix != ".parquet":
+        raise UsageError(
+            "--permuted is told in the table's metadata, and only a .parquet has any", where=str(out)
+        )
+
+
+def _permuted_means(
+    cohort: Cohort,
+    split: Split,
+    target: Target,
+    models: tuple[str, ...],
+    window: int,
+    permutations: int,
+    jobs: int | None,
+) -> tuple[tuple[str, tuple[float, ...]], ...]:
+    """Fit models to permuted people, say what came of it, and return mean r of each model and permutation."""
+    from glm2x.baselines.permuted import permuted_targets
+    from glm2x.baselines.run import run_baselines
+    from glm2x.errors import DataError
+    from glm2x.evaluation.controls import Refitted, mean_pearsons
+
+    means: dict[str, list[float]] = {name: [] for name in models}
+    with progress("permuted people", permutations) as bar:
+        for one in permuted_targets(target, cohort, split, permutations):
+            run = run_baselines(cohort, split, one, models, window, jobs=jobs, say=lambda text: None)
+            for name, mean in mean_pearsons(run.predictions.frame).items():
+                means[name].append(mean)
+            bar.advance()
+    if not all(isfinite(mean) for found in means.values() for mean in found):
+        raise DataError(
+            "mean r of models of permuted people is not defined",
+            got=f"{len(split.test)} test people",
+            wanted="a gene measured in 3 test people who differ",
+            do="leave --permuted out, or take a split with more test people",
+        )
+    summed = {name: Refitted.of(found) for name, found in means.items()}
+    told = ", ".join(f"{name} {one.mean:.4f} (SE {one.se:.4f})" for name, one in summed.items())
+    say(f"  note: mean r in test people, fitted to {permutations} permutations of people: {told}")
+    return tuple((name, tuple(found)) for name, found in means.items())
 
 
 def _scores(path: Path | None) -> Any:

@@ -13,7 +13,7 @@ def evaluate(
     out: Path,
     cohort: Path | None = None,
     split: Path | None = None,
-    target: Literal["log", "residual", "residual-all"] | None = None,
+    target: Literal["log", "residual", "residual-all", "z-score", "inverse-normal"] | None = None,
     force: bool = False,
 ) -> None:
     """Measure and compare predictions; exit code 3 when a leak check fails.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from glm2x.commands.arguments import listed_covariates
 from glm2x.console import progress, say
 
 
@@ -21,7 +22,8 @@ def zero_shot(
     revision: str | None = None,
     individuals: Path | None = None,
     genes: Path | None = None,
-    target: Literal["log", "residual", "residual-all"] = "log",
+    target: Literal["log", "residual", "residual-all", "z-score", "inverse-normal"] = "log",
+    covariates_keep: str | None = None,
     window: int | None = None,
     batch_size: int = 1,
     label: str | None = None,
@@ -54,6 +56,8 @@ def zero_shot(
         What to predict, one a line (default: all of the cohort).
     target
         What the measurements beside the predictions are.
+    covariates_keep
+        The covariates of the cohort that residuals are taken after, by commas (default: all).
     window
         A shorter one than the model's own, for a try on a small machine.
     batch_size
@@ -82,6 +86,7 @@ def zero_shot(
     refuse_existing(out, force=force)
     if batch_size < 1:
         raise UsageError("--batch-size is a number of windows", got=str(batch_size), wanted="1 or more")
+    kept = listed_covariates(covariates_keep, target)
     chosen_tracks = _numbers(tracks) if tracks is not None else None
     opened = Cohort.open(cohort)
     opened.reference(opened.genes[0].contig)  # a cohort without any says so
@@ -102,6 +107,7 @@ def zero_shot(
         opened,
         split=sides,
         target=target,
+        covariates_keep=kept,
         genes=chosen_genes,
         individuals=chosen_people,
         device=device,

@@ -12,6 +12,7 @@ from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.gene_sets import overlapping
 from glm2x.cohort.split import Split
 from glm2x.evaluation.check import Check, not_run, some
+from glm2x.evaluation.controls import refitted_to_permuted
 from glm2x.evaluation.fitting_checks import fitted_with_test_people, genes_chosen
 from glm2x.evaluation.genotype_checks import genotype_checks
 from glm2x.evaluation.relatives import relatives_across_sides
@@ -51,6 +52,7 @@ def run_checks(
         _published_preset(split),
         genes_chosen(predictions, cohort, split),
         fitted_with_test_people(predictions, split),
+        refitted_to_permuted(predictions),
         expression_follows_genotypes(cohort, window or DEFAULT_WINDOW),
         *genotype_checks(cells, cohort, window, strict=_all_say_their_window(predictions)),
         *sequence_checks(cohort, split, window or DEFAULT_WINDOW),

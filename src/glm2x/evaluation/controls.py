@@ -1,9 +1,9 @@
-"""What must come out when there is nothing to find: people permuted, haplotypes exchanged."""
+"""What must come out where there is nothing to find: people permuted, haplotypes exchanged."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,15 +11,17 @@ import polars as pl
 
 from glm2x.evaluation.check import Check, not_run, some
 from glm2x.evaluation.metrics import masked_pearson
-from glm2x.evaluation.tables import CellRow
+from glm2x.evaluation.tables import CellRow, make_cells, row_labels
 from glm2x.evaluation.target_checks import ROUNDING
 from glm2x.evaluation.uncertainty import standardise
-from glm2x.predictions import SWAPPED
+from glm2x.predictions import SWAPPED, Predictions
 
 PERMUTATIONS = 1_000
 
 NEAR_ZERO = 0.005
 """How far from 0 mean r of permuted people may be; or four of its standard errors, where those are more."""
+
+_NO_R = 1e-12  # rounding
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,75 @@ def permuted_people(cells: Mapping[str, Mapping[str, Permuted]]) -> Check:
     if far:
         return Check(name, "warn", f"{said}not 0 in {len(far)}: {some(far)}", False)
     return Check(name, "pass", f"{said}at most {largest:.4f} from 0", False)
+
+
+def mean_pearsons(frame: pl.DataFrame) -> dict[str, float]:
+    """Return the mean over genes of r across test people, by model, of a table of one split and seed.
+
+    Genes of which r is not defined are left out. NaN where none is left.
+    """
+    tested = frame.filter(pl.col("individual_split") == "test")
+    cells = make_cells(tested, row_labels(tested))
+    found: dict[str, list[float]] = {model: [] for model in frame["model"].unique(maintain_order=True)}
+    for row in (row for cell in cells for row in cell.rows):
+        r, _ = masked_pearson(row.predicted[0], row.observed[0], row.mask)
+        found[row.key.model] += r[np.isfinite(r)].tolist()
+    return {model: float(np.mean(r)) if r else float("nan") for model, r in found.items()}
+
+
+@dataclass(frozen=True)
+class Refitted:
+    """Mean r of a model that was fitted again to permuted people, over permutations.
+
+    Parameters
+    ----------
+    mean, se
+        Their mean, and its standard error: all genes of a permutation share one order of people, so that
+        it is of permutations and not of genes.
+    permutations
+        How many.
+    """
+
+    mean: float
+    se: float
+    permutations: int
+
+    @classmethod
+    def of(cls, means: Sequence[float]) -> Refitted:
+        """Return what one mean r a permutation comes to; two at least."""
+        return cls(float(np.mean(means)), float(np.std(means, ddof=1) / math.sqrt(len(means))), len(means))
+
+    def is_zero(self, tests: int = 1) -> bool:
+        """Return whether the mean is 0 as far as `tests` such means show: by t, at 5 % for all of them.
+
+        With many permutations and one test that is two standard errors.
+        """
+        from scipy.stats import t
+
+        widths = t.ppf(1 - 0.025 / tests, self.permutations - 1)
+        return bool(abs(self.mean) <= widths * self.se + _NO_R)
+
+
+def refitted_to_permuted(predictions: Predictions) -> Check:
+    """Say whether models that were fitted to permuted people have mean r 0, as their files have it."""
+    name = "refitted_to_permuted"
+    files = predictions.sources or (("the table", predictions.metadata),)
+    known = [
+        (model, Refitted.of(means))
+        for _, said in files
+        for model, means in said.permuted or ()
+        if len(means) > 1
+    ]
+    if not known:
+        return not_run(name, "a table of glm2x baseline --permuted N", leak=False)
+    told = [f"{model} {found.mean:.4f} (SE {found.se:.4f})" for model, found in known]
+    far = [model for model, found in known if not found.is_zero(len(known))]
+    permutations = sorted({found.permutations for _, found in known})
+    said = f"mean r in test people, fitted to {' and '.join(map(str, permutations))} permutations of people: "
+    said += ", ".join(told)
+    if far:
+        return Check(name, "warn", f"{said}; not 0: {some(far)}", False)
+    return Check(name, "pass", said, False)
 
 
 def haplotypes_swapped(frame: pl.DataFrame) -> Check:

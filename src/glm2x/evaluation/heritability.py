@@ -10,21 +10,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
-from scipy.optimize import minimize_scalar
 
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
 from glm2x.console import progress
 from glm2x.evaluation.metrics import Array, benjamini_hochberg
 from glm2x.evaluation.tables import gene_rows
+from glm2x.reml import p_of_zero, project, relationship_eigen, reml
 
 SIGNIFICANT_FDR = 0.05
 MIN_PEOPLE = 20
 """With fewer people to learn from h2 is not estimated."""
 
-_GRID: Array = np.linspace(0.0, 0.99, 34)
-_UPPER = 0.9999
 _MANY = 200  # genes that take longer than a second
 
 
@@ -79,7 +76,7 @@ def heritabilities(
             here = fit[np.isfinite(values[row, fit])]
             if len(here) >= MIN_PEOPLE:
                 dosage = cohort.dosages(cohort.gene_ids[row], window).dosage[here]
-                found[:, g] = reml(dosage, values[row, here])
+                found[:, g] = estimate(dosage, values[row, here])
     return Heritability(found[0], found[1], len(fit))
 
 
@@ -94,14 +91,8 @@ def _shown(rows: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
             bar.advance()
 
 
-def reml(dosage: NDArray[np.float32], target: Array) -> tuple[float, float]:
-    """Return h2 under y ~ N(mu, s2 (h2 K + (1 - h2) I)), by REML, and its p; NaN where nothing varies.
-
-    K = Z Z' / variants of the standardised dosages (VanRaden 2008, with variances scaled to one); REML
-    of Patterson and Thompson (1971), profiled over s2, in the eigenvectors of K (Kang et al. 2008). With
-    fewer variants than people only the eigenvalues that are not 0 are computed, from Z'Z. p is that of
-    the likelihood ratio, half of a chi-square's with one degree of freedom (Self and Liang 1987), 1
-    where h2 is 0.
+def estimate(dosage: NDArray[np.float32], target: Array) -> tuple[float, float]:
+    """Return h2 of a gene and its p (see `glm2x.reml`); NaN where nothing varies.
 
     Parameters
     ----------
@@ -115,45 +106,6 @@ def reml(dosage: NDArray[np.float32], target: Array) -> tuple[float, float]:
     y = target - target.mean()
     if z.shape[1] == 0 or float(y @ y) <= 1e-20 * float(target @ target):
         return float("nan"), float("nan")
-    people, variants = z.shape
-    z = (z - z.mean(axis=0)) / z.std(axis=0)
-    if variants < people:
-        values, vectors = np.linalg.eigh(z.T @ z / variants)
-        kept = values > 1e-9 * values[-1]
-        values = values[kept]
-        squares = (vectors[:, kept].T @ (z.T @ y)) ** 2 / (values * variants)
-    else:
-        values, vectors = np.linalg.eigh(z @ z.T / variants)
-        kept = values > 1e-9 * values[-1]
-        values = values[kept]
-        squares = (vectors[:, kept].T @ y) ** 2
-    rest = max(float(y @ y) - float(squares.sum()), 0.0)
-    on_grid = _likelihood(_GRID, values, squares, rest, people - 1)
-    best = int(np.argmax(on_grid))
-    low = float(_GRID[max(best - 1, 0)])
-    high = float(_GRID[best + 1]) if best + 1 < len(_GRID) else _UPPER
-    found = minimize_scalar(
-        lambda h2: -float(_likelihood(np.array([h2]), values, squares, rest, people - 1)[0]),
-        bounds=(low, high),
-        method="bounded",
-        options={"xatol": 1e-5},
-    )
-    better = -found.fun > on_grid[best]  # the bounded search never tries its ends
-    h2 = float(found.x) if better else float(_GRID[best])
-    ratio = 2 * (max(-float(found.fun), float(on_grid[best])) - float(on_grid[0]))
-    return h2, float(0.5 * stats.chi2.sf(ratio, 1)) if h2 > 0 else 1.0
-
-
-def _likelihood(h2: Array, values: Array, squares: Array, rest: float, degrees: int) -> Array:
-    """Return the restricted log-likelihood at some h2, profiled over the total variance, up to a constant.
-
-    `values` are the m eigenvalues that are not 0, `squares` the target's squares in their eigenvectors,
-    `rest` its sum of squares in the other directions.
-    """
-    others = degrees - len(values)
-    explained = h2[:, None] * values + (1.0 - h2[:, None])
-    total = ((squares / explained).sum(axis=1) + rest / (1.0 - h2)) / degrees
-    likelihood: Array = -0.5 * (
-        degrees * np.log(total) + np.log(explained).sum(axis=1) + others * np.log(1.0 - h2)
-    )
-    return likelihood
+    projected = project(*relationship_eigen((z - z.mean(axis=0)) / z.std(axis=0)), y)
+    h2 = reml(projected)
+    return h2, p_of_zero(h2, projected)

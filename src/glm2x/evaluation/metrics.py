@@ -225,18 +225,38 @@ def _spearman_of_whole(x: Array, y: Array) -> Array:
     """
     genes, people = x.shape
     first = people * np.arange(genes)[:, None]
+    (order_x, alike_x), (order_y, alike_y) = _order(x), _order(y)
+    order_x += first
+    order_y += first
     ranks = np.empty((genes, people))
-    ranks.ravel()[np.argsort(x, axis=1) + first] = np.arange(people, dtype=np.float64)
-    products = ranks.ravel()[np.argsort(y, axis=1) + first] @ np.arange(people, dtype=np.float64)
+    ranks.ravel()[order_x] = np.arange(people, dtype=np.float64)
+    products = ranks.ravel()[order_y] @ np.arange(people, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         r = (products - people * ((people - 1) / 2) ** 2) / ((people**3 - people) / 12)
-    ordered_x, ordered_y = np.sort(x, axis=1), np.sort(y, axis=1)
-    tied = (ordered_x[:, 1:] == ordered_x[:, :-1]).any(axis=1)
-    tied |= (ordered_y[:, 1:] == ordered_y[:, :-1]).any(axis=1) | (people < MIN_INDIVIDUALS)
-    if tied.any():
-        every = np.ones((int(tied.sum()), people), dtype=np.bool_)
-        r[tied], _ = masked_pearson(rank(x[tied], every), rank(y[tied], every), every)
+    alike = alike_x | alike_y | (people < MIN_INDIVIDUALS)
+    if alike.any():
+        every = np.ones((int(alike.sum()), people), dtype=np.bool_)
+        r[alike], _ = masked_pearson(rank(x[alike], every), rank(y[alike], every), every)
     return np.asarray(np.clip(r, -1.0, 1.0))
+
+
+def _order(values: Array) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return what sorts each row [G, P], and the rows [G] with values so alike that it does not tell.
+
+    Finite numbers as integers of the same order, whose last bits are replaced by the column: sorting those is
+    several times as fast as `argsort`. Alike are values that differ in these bits alone, or not at all.
+    """
+    bits = (values + 0.0).view(np.int64)  # -0 becomes 0
+    keys = bits ^ ((bits >> 63) & np.iinfo(np.int64).max)  # negative numbers: larger bits are less
+    people = values.shape[1]
+    spare = max(people - 1, 1).bit_length()
+    keys >>= spare
+    keys <<= spare
+    keys |= np.arange(people)
+    keys.sort(axis=1)
+    order = keys & ((1 << spare) - 1)
+    keys >>= spare
+    return order, (keys[:, 1:] == keys[:, :-1]).any(axis=1)
 
 
 def rank(values: Array, mask: NDArray[np.bool_]) -> Array:

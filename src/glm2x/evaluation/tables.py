@@ -39,6 +39,7 @@ BASELINES = (
 )
 Rows = NDArray[np.uint32] | slice
 _KEY = ("model", "strategy", "train_individuals")
+_PIECE = 2**15  # rows of a table
 _STRATEGIES = ("reference", "personal", "reference-then-personal")
 
 
@@ -198,13 +199,11 @@ def _constant(series: pl.Series) -> bool:
 def _make_cell(name: str, frame: pl.DataFrame, labels: Mapping[RowKey, str]) -> Cell:
     genes, gene_of = _axis(frame["gene"])
     individuals, individual_of = _axis(frame["individual"])
-    at = gene_of[frame["gene"].to_physical().to_numpy()]  # where a row of the table goes in the matrix
-    at *= len(individuals)
-    at += individual_of[frame["individual"].to_physical().to_numpy()]
-    frame = frame.with_columns(pl.col("draw").fill_null(-1))
+    # where a row of the table goes in the matrix
+    at = _places(frame, gene_of * len(individuals), individual_of)
     parts: dict[tuple[Any, ...], dict[Replicate, Rows]] = {}
-    for values_of, rows in _rows_of(frame, [*_KEY, "draw", "seed"]).items():
-        parts.setdefault(values_of[:3], {})[Replicate(*values_of[3:])] = rows
+    for (*key_of, draw, seed), rows in _rows_of(frame, [*_KEY, "draw", "seed"]).items():
+        parts.setdefault(tuple(key_of), {})[Replicate(-1 if draw is None else draw, seed)] = rows
     values = [frame[column].to_numpy() for column in ("predicted", "observed")]
     found = []
     for key, label in labels.items():
@@ -217,6 +216,23 @@ def _make_cell(name: str, frame: pl.DataFrame, labels: Mapping[RowKey, str]) -> 
             )
             found.append(CellRow(key, label, names, predicted, observed))
     return Cell(name, genes, individuals, tuple(found))
+
+
+def _places(
+    frame: pl.DataFrame, start_of: NDArray[np.int64], individual_of: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return where each row of a table goes in a matrix: the start of its gene, and its individual."""
+    gene = frame["gene"].to_physical().to_numpy()
+    individual = frame["individual"].to_physical().to_numpy()
+    at = np.empty(len(gene), dtype=np.int64)
+    for piece in _pieces(len(gene)):
+        np.add(start_of[gene[piece]], individual_of[individual[piece]], out=at[piece])
+    return at
+
+
+def _pieces(rows: int) -> list[slice]:
+    """Return slices of rows whose numbers stay in the processor's cache: memory is what shaping costs."""
+    return [slice(start, min(start + _PIECE, rows)) for start in range(0, rows, _PIECE)]
 
 
 def _rows_of(frame: pl.DataFrame, by: Sequence[str]) -> dict[tuple[Any, ...], Rows]:
@@ -248,7 +264,8 @@ def _axis(names: pl.Series) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     """
     codes = names.to_physical().to_numpy()
     row = np.full(int(codes.max()) + 1, -1, dtype=np.int64)
-    row[codes] = np.arange(len(codes))
+    for piece in _pieces(len(codes)):
+        row[codes[piece]] = np.arange(piece.start, piece.stop)
     known = np.flatnonzero(row >= 0)
     text = names.gather(row[known]).cast(pl.String)
     order = text.arg_sort().to_numpy()

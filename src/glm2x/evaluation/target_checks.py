@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import numpy as np
 import polars as pl
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
 from glm2x.cohort.target import RAW_SCALES, Target, log_expression, make_target
+from glm2x.config import RESIDUALS, TargetMode
 from glm2x.errors import Glm2xError
 from glm2x.evaluation.check import Check, not_run, some
 from glm2x.evaluation.learnt import Learnt, learnt_people
@@ -27,7 +29,7 @@ _TRANSDUCTIVE = "transductive: "
 def observed_between_rows(frame: pl.DataFrame) -> Check:
     """Find measurements that differ between models: their people are in another order, or their target is.
 
-    The residuals of a draw are those of its own people: they are compared within a draw and number of people.
+    The target of a draw may be relative to its own people: it is compared within a draw and number of people.
     """
     name = "observed_between_models"
     spread = pl.col("observed").max() - pl.col("observed").min()
@@ -51,15 +53,21 @@ def observed_between_rows(frame: pl.DataFrame) -> Check:
 
 def _target(predictions: Predictions, cohort: Cohort, split: Split | None) -> Target | str:
     """Return the cohort's target in the table's mode, or why it cannot be made."""
-    mode = predictions.metadata.target
-    if mode not in ("residual", "residual-all"):
-        return f"is not a residual target ({mode or 'unknown'})"
+    mode = _relative(predictions)
+    if mode is None:
+        return f"is not relative to training people ({predictions.metadata.target or 'unknown'})"
     if split is None:
         return "needs --split"
     try:
-        return make_target(cohort, split, "residual" if mode == "residual" else "residual-all")
+        return make_target(cohort, split, mode, predictions.metadata.covariates)
     except Glm2xError as error:
         return f"cannot be made from the cohort: {error.what}"
+
+
+def _relative(predictions: Predictions) -> TargetMode | None:
+    """Return the table's mode where its values depend on who was trained on; log values do not."""
+    mode = predictions.metadata.target
+    return next((known for known in get_args(TargetMode) if known == mode and mode != "log"), None)
 
 
 @dataclass(frozen=True)
@@ -85,7 +93,7 @@ class _Compared:
 def observed_of_cohort(predictions: Predictions, cohort: Cohort | None, split: Split | None) -> Check:
     """Compare the table's measurements with the cohort's; a wrong sample order shows here.
 
-    The residuals of a draw are those of its own training people, as its rows label them.
+    The target of a draw is made with its own training people, as its rows label them.
     """
     name = "sample_order"
     if cohort is None:
@@ -109,8 +117,8 @@ def observed_of_cohort(predictions: Predictions, cohort: Cohort | None, split: S
             f"{known['individual'][first]}: {observed[first]:.4g} in the table, "
             f"{expected[first]:.4g} in the cohort"
         )
-        if mode == "log":
-            return Check(name, "fail", detail, True)
+        if mode is not None and (mode not in RESIDUALS or predictions.metadata.covariates is not None):
+            return Check(name, "fail", detail + left, True)
         doubt = (
             "the table does not say its target"
             if mode is None
@@ -132,7 +140,7 @@ def _compared(predictions: Predictions, cohort: Cohort, split: Split | None) -> 
     absent = left = 0
     why: dict[str, None] = {}
     parts: list[tuple[pl.DataFrame, NDArray[np.float64] | str]]
-    if mode not in ("residual", "residual-all"):
+    if _relative(predictions) is None:
         parts = [(measured, log_expression(cohort))]
     elif split is None:
         parts = [(measured, "needs --split")]
@@ -157,7 +165,7 @@ def target_values(predictions: Predictions, cohort: Cohort, split: Split) -> NDA
 
     Of a table that does not say its mode it is the logarithm.
     """
-    if predictions.metadata.target not in ("residual", "residual-all"):
+    if _relative(predictions) is None:
         return log_expression(cohort)
     target = _target(predictions, cohort, split)
     return target if isinstance(target, str) else target.values
@@ -197,7 +205,7 @@ def transductive_target(predictions: Predictions, cohort: Cohort | None, split: 
         detail = "coefficients of covariates fitted on everyone, test people included"
         return Check(name, "warn", _TRANSDUCTIVE + detail, False)
     if cohort is None:
-        return not_run(name, "--cohort" if mode == "log" else "--cohort and --split", leak=False)
+        return not_run(name, "--cohort and --split" if mode == "residual" else "--cohort", leak=False)
     reasons = []
     if mode == "residual":
         target = _target(predictions, cohort, split)

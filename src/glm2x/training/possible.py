@@ -91,11 +91,16 @@ def require_batches(
         )
 
 
+def _covariates(config: TrainConfig) -> str:
+    kept = config.covariates_keep
+    return "all covariates" if kept is None else ", ".join(sorted(kept))
+
+
 def starting_point(config: TrainConfig, split: Split) -> Checkpoint:
     """Return the checkpoint of ``start_from``, after what would make it a wrong start is refused.
 
-    Its backbone, head, target and window must be the configuration's, and it must not have learnt
-    from the split's test people or unseen genes.
+    Its backbone, head, target, covariates of residuals and window must be the configuration's, and it
+    must not have learnt from the split's test people or unseen genes.
     """
     checkpoint = load_checkpoint(str(config.start_from))
     told = checkpoint.metadata
@@ -108,6 +113,7 @@ def starting_point(config: TrainConfig, split: Split) -> Checkpoint:
         ),
         ("target", "target", told.target, config.target),
         ("window", "window", f"{told.window} bp", f"{config.window} bp"),
+        ("target", "covariates_keep", _covariates(checkpoint.config), _covariates(config)),
     ):
         if got != wanted:
             raise DataError(

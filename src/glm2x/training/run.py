@@ -156,7 +156,9 @@ def _prepare(call: _Call, run: RunFolder, ranks: Ranks) -> _Work:
     split.require_cohort(cohort)
     head = require_possible(config)
     origin = starting_point(config, split) if config.start_from is not None else None
-    target = make_target(cohort, split, config.target) if call.target is None else call.target
+    target = call.target
+    if target is None:
+        target = make_target(cohort, split, config.target, config.covariates_keep)
     source = HaplotypeDictionary(cohort, config.window) if call.source is None else call.source
     data = {phase.name: phase_data(phase, cohort, split, target) for phase in phases(config)}
     for phase in phases(config):

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from glm2x import __version__
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
-from glm2x.cohort.target import log_expression, make_target
+from glm2x.cohort.target import Target, log_expression, make_target
 from glm2x.predictions import PredictionMetadata, Predictions, from_matrix
 from glm2x.progress import Progress, silent
 from glm2x.training.checkpoint import Checkpoint, load_checkpoint
@@ -77,7 +76,8 @@ def predictions_of(
         progress=progress,
         ranks=ranks,
     )
-    observed = _observed(checkpoint, cohort, sides)
+    target = _target(checkpoint, cohort, sides)
+    observed = None if target is None else target.values
     frame = from_matrix(
         model=config.backbone.name,
         strategy="reference" if checkpoint.state.phase == "reference" else config.strategy,
@@ -100,16 +100,29 @@ def predictions_of(
             split_digest=sides.digest,
             glm2x_version=__version__,
             split_family=sides.family,
+            covariates=_covariates(checkpoint, target),
         ),
     )
 
 
-def _observed(checkpoint: Checkpoint, cohort: Cohort, split: Split) -> NDArray[np.float64] | None:
-    """Return the target that the model was trained for, float64 [genes, individuals], where it is known.
+def _target(checkpoint: Checkpoint, cohort: Cohort, split: Split) -> Target | None:
+    """Return the target that the model was trained for, where it is known.
 
-    In another cohort than the split's, the logarithm is the same for everybody; residuals are
+    In another cohort than the split's, the logarithm is the same for everybody; other targets are
     relative to training people who may not be there, and are left out.
     """
+    config = checkpoint.config
     if split.cohort_digest == cohort.digest:
-        return make_target(cohort, split, checkpoint.config.target).values
-    return log_expression(cohort) if checkpoint.config.target == "log" else None
+        return make_target(cohort, split, config.target, config.covariates_keep)
+    if config.target != "log":
+        return None
+    values = log_expression(cohort)
+    return Target("log", values, np.full(len(values), np.nan))
+
+
+def _covariates(checkpoint: Checkpoint, target: Target | None) -> tuple[str, ...] | None:
+    """Return what was regressed out; in another cohort, what the configuration names."""
+    if target is not None:
+        return target.covariates or None
+    kept = checkpoint.config.covariates_keep
+    return None if kept is None else tuple(sorted(kept))

@@ -87,6 +87,7 @@ def zero_shot_predictions(
     *,
     split: Split | None = None,
     target: TargetMode = "log",
+    covariates_keep: Sequence[str] | None = None,
     genes: Sequence[str] | None = None,
     individuals: Sequence[str] | None = None,
     source: HaplotypeSource | None = None,
@@ -104,14 +105,16 @@ def zero_shot_predictions(
     split
         Whose sides the table states. Nothing is learnt from the cohort, so that any will do.
     target
-        What the measurements beside the predictions are; residuals need the split's training people.
+        What the measurements beside the predictions are; all but `log` need the split's training people.
+    covariates_keep
+        The covariates that residuals are taken after (default: all of the cohort's).
     genes, individuals
         Which, in this order; all of the cohort's by default. Genes may be named without versions.
 
     Raises
     ------
     UsageError
-        A residual is asked for without a split.
+        Another target than `log` is asked for without a split.
     DataError
         See `zero_shot`, or the split is of another cohort.
     """
@@ -119,7 +122,8 @@ def zero_shot_predictions(
         split.require_cohort(cohort)
     elif target != "log":
         raise UsageError(f"--target {target} is relative to training people", do="give --split")
-    observed = log_expression(cohort) if split is None else make_target(cohort, split, target).values
+    made = None if split is None else make_target(cohort, split, target, covariates_keep)
+    observed = log_expression(cohort) if made is None else made.values
     rows = np.arange(len(cohort.genes)) if genes is None else cohort.gene_index(genes)
     chosen = tuple(cohort.gene_ids[row] for row in rows)
     people = cohort.individuals if individuals is None else tuple(individuals)
@@ -145,6 +149,7 @@ def zero_shot_predictions(
             split_digest=split.digest if split else None,
             glm2x_version=__version__,
             split_family=split.family if split else None,
+            covariates=(made.covariates or None) if made else None,
         ),
     )
 
