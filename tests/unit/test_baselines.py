@@ -265,6 +265,15 @@ def test_few_people_have_as_many_folds() -> None:
     assert np.isfinite(elastic_net(simulated(5, 4, effect=1.0)).predicted).all()
 
 
+@pytest.mark.parametrize("fit_predict", [elastic_net, lasso])
+def test_variants_without_any_slope_give_the_training_mean(fit_predict: Callable[[GeneData], Fit]) -> None:
+    dosage = np.array([[0.0], [1.0], [0.0]])
+    fit = fit_predict(GeneData("g", dosage, np.array([-1.0, 0.0, 1.0]), dosage))
+    assert fit.predicted.tolist() == [0, 0, 0]
+    assert fit.weights is not None
+    assert fit.weights.tolist() == [0]
+
+
 def test_find_baselines_keeps_the_order_given() -> None:
     assert [baseline.name for baseline in find_baselines(["ridge", "training-mean"])] == [
         "ridge",

@@ -117,6 +117,10 @@ def test_the_table_of_genes(linear: Path) -> None:
         ({"variant_scores": Path("s.tsv")}, "goes with the models informed-ridge and informed-gblup"),
         ({"prior_window": 401}, "a window is an even, positive number"),
         ({"weights_out": Path("w.csv")}, r"a file of weights is a \.parquet"),
+        (
+            {"models": "genotype-pcs", "weights_out": Path("w.parquet")},
+            "none of the models has weights of variants",
+        ),
         ({"jobs": 0}, "--jobs is a number of processes"),
         ({"permuted": 4}, "--permuted is a number of permutations"),
         ({"permuted": -1}, "--permuted is a number of permutations"),

@@ -130,6 +130,29 @@ def test_variants_of_another_cohort_by_hand(small: Any) -> None:
     assert observed == {"ann": 1, "bob": 2}
 
 
+def test_an_insertion_is_not_the_deletion_of_the_same_letters(small: Any) -> None:
+    """Of a repeat both can be: AA to AAA, and AA to A. Neither says who carries the other."""
+    small.records = (small.records[0], "1\t17\t.\tAA\tA\t.\t.\t.\tGT\t1|0\t0|0\n")
+    made = small_weights(
+        [
+            {"position": 9, "ref": "A", "alt": "G"},
+            {"position": 17, "ref": "A", "alt": "AA", "weight": 10.0},
+        ]
+    )
+    applied = apply_weights(made, small.build(variant_kind="all"))
+    assert applied.counts == {"as_given": 1, "other_alleles": 1}
+    assert applied.predictions.frame["predicted"].to_list() == pytest.approx([1.5 + 2, 2.0 + 2])
+
+
+def test_nothing_to_apply_is_an_error(small: Any) -> None:
+    made = small_weights([{"position": 9, "ref": "A", "alt": "G"}])
+    cohort = small.build()
+    with pytest.raises(DataError, match="no weights to apply"):
+        apply_weights(made, cohort, models=[])
+    with pytest.raises(DataError, match="no weights to apply"):
+        apply_weights(replace(made, frame=made.frame.clear()), cohort)
+
+
 def test_a_gene_with_none_of_its_variants_is_named(small: Any) -> None:
     two = small_weights(
         [
@@ -184,6 +207,7 @@ def test_only_their_own_split_in_their_own_cohort(
         ({"position": 0}, "holds a variant that cannot be"),
         ({"position": 9}, "is of a variant that stands twice"),
         ({"intercept": 2.0}, "is of a gene with two intercepts"),
+        ({"contig": "chr2"}, "is of a gene on two contigs"),
         ({"gene": None}, "holds nothing of a model or gene"),
         (
             dict.fromkeys(("contig", "position", "ref", "alt", "weight", "mean_dosage")),

@@ -88,13 +88,21 @@ def of(people: int | None, *, draw: int | None = None, model: str = "m") -> pl.D
 def test_a_model_of_more_people_than_there_are_to_learn_from_fails() -> None:
     split = make_split()  # 12 training and 2 validation people
     table = pl.concat([of(14), of(24, model="k")])
-    check = checks(table, split=split, sources=(OURS,))["fitted_with_test_people"]
+    check = checks(table, split=split, sources=(OURS, PredictionMetadata()))["fitted_with_test_people"]
     assert (check.status, check.leak) == ("fail", True)
     assert check.detail.endswith("than the split has to learn from (14): k (24)")
     assert checks(of(14), split=split, sources=(OURS,))["fitted_with_test_people"].status == "pass"
     # a draw does not say how many its base has
     drawn = replace(split, draw=0, base_digest="b")
     assert checks(of(20, draw=1), split=drawn, sources=(OURS,))["fitted_with_test_people"].status == "pass"
+
+
+def test_our_own_model_fitted_in_another_cohort_warns() -> None:
+    # weights of 358 people are applied to a cohort whose split has 14 to learn from
+    check = checks(of(358), split=make_split(), sources=(OURS,))["fitted_with_test_people"]
+    assert check.status == "warn"
+    assert "m (358)" in check.detail
+    assert check.detail.endswith("fitted with another split or cohort")
 
 
 def test_files_that_do_not_say_what_made_them_warn() -> None:

@@ -117,3 +117,16 @@ def test_the_curve_is_the_mean_over_draws_with_its_sd() -> None:
     assert table["ci95_low"].to_list() == [Interval(0.3, 0.1, 10).ci95[0]] * 2
     assert curve_table([]).schema == table.schema
     assert table.schema["strategy"] == pl.String
+
+
+def test_a_gene_that_a_seed_lacks_is_the_other_seeds() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 3, 30)), np.broadcast_to(rng.normal(size=(3, 30)), (2, 3, 30)).copy()
+    x[1, 0] = x[1, 1] = np.nan
+    x[0, 1] = 1.0
+    key = RowKey("m", None, None)
+    row = CellRow(key, "m", (Replicate(-1, 0), Replicate(-1, 1)), x, y)
+    mean = row_metrics(row, np.zeros((2, 3)), None).mean
+    assert mean.individuals.tolist() == [30, 30, 30]
+    assert mean.p[0] == pytest.approx(stats.pearsonr(x[0, 0], y[0, 0]).pvalue)
+    assert mean.null.tolist() == [False, True, False]

@@ -14,6 +14,7 @@ from glm2x.simulate.expression import GeneVariants, draw_expression
 from glm2x.simulate.genotypes import make_contigs
 from glm2x.simulate.people import make_people
 from glm2x.simulate.settings import RARE, Settings
+from glm2x.simulate.truth import describe
 
 PLAIN = Settings(individuals=120, genes=12, window=12_000, populations=1, grammar_share=0.0, h2=0.4)
 
@@ -199,3 +200,13 @@ def test_a_number_outside_its_range_is_refused_by_name(name: str, value: float) 
 def test_settings_say_what_was_meant() -> None:
     assert Settings(window=1_000).as_json()["spacing"] == 1_250
     assert Settings(spacing=77).gap == 77
+
+
+def test_h2_is_a_share_also_among_few_people() -> None:
+    """Among few, noise and genetics happen to correlate: the variance of their sum may be the smaller one."""
+    made = simulate(Settings(individuals=14, genes=4, window=20_000, fst=0.0, covariates=1, seed=5))
+    for gene in describe(made)["genes"]:
+        genetic, noise = gene["variance_genetic"], gene["variance_noise"]
+        others = gene["variance_covariates"] + gene["variance_population"]
+        assert gene["h2"] == pytest.approx(genetic / (genetic + noise))
+        assert gene["h2_expression"] == pytest.approx(genetic / (genetic + noise + others))

@@ -59,9 +59,10 @@ def apply_weights(
     """Predict people of a cohort from their dosages.
 
     A variant is the one with the same contig (22 and chr22 are the same), position, REF and ALT. Where
-    REF and ALT stand the other way round, 2 - dosage is taken. Other alleles at its place, also those of
-    the other strand, are not its own (of A/T and C/G nobody could tell), and count as absent. An absent
-    variant has the mean dosage of the people who were fitted: it adds the same to everybody.
+    REF and ALT of a substitution stand the other way round, 2 - dosage is taken. Other alleles at its
+    place, also those of the other strand, are not its own (of A/T and C/G nobody could tell), and count as
+    absent; so are an indel's the other way round, for a repeat may be longer in some and shorter in others.
+    An absent variant has the mean dosage of the people who were fitted: it adds the same to everybody.
 
     Parameters
     ----------
@@ -70,13 +71,12 @@ def apply_weights(
     models, genes, individuals
         Which, in this order; all by default. Genes may be named without versions.
     split
-        Whose sides the table states. Of the cohort that the weights were fitted to only their own one, or
-        one of its draws.
+        Whose sides the table states. Of the cohort that the weights were fitted to only their own one.
 
     Raises
     ------
     DataError
-        A model, gene or individual is not there; or no variant is.
+        A model, gene or individual is not there; or no variant is; or there are no weights.
     UsageError
         The split is another one of the same cohort: its test people may have been fitted.
     """
@@ -94,6 +94,12 @@ def apply_weights(
             where=str(cohort.folder),
             got=", ".join(f"{count:,} {fate.replace('_', ' ')}" for fate, count in counts.items()),
             wanted="the same genome build",
+        )
+    if not matched.height:
+        raise DataError(
+            "there are no weights to apply",
+            got=f"{frame.height:,} rows of weights, {len(models)} models chosen",
+            wanted="a model of variants, such as elastic-net",
         )
     parts = matched.partition_by("model", "gene", as_dict=True, maintain_order=True)
     observed = _observed(weights, cohort, genes, who)
@@ -179,7 +185,9 @@ def _matched(frame: pl.DataFrame, cohort: Cohort) -> pl.DataFrame:
         here = frame.filter(pl.col("found_on") == contig).select("row", *KEY)
         columns = columns_of(cohort.variants(contig))
         as_given = here.join(columns, on=KEY)
-        swapped = here.join(columns.rename(_SWAPPED), on=KEY)
+        # Not of indels: in a repeat, an insertion and a deletion of the same letters are two variants.
+        substitutions = columns.filter(pl.col("ref").str.len_bytes() == pl.col("alt").str.len_bytes())
+        swapped = here.join(substitutions.rename(_SWAPPED), on=KEY)
         # A place with both, of two records, is the first one's.
         swapped = swapped.join(as_given, on="row", how="anti")
         other = here.join(columns.select("position").unique(), on="position")

@@ -104,6 +104,8 @@ def _penalised(data: GeneData, l1_ratio: float) -> Fit:
     design = standardise(data)
     if design is None:
         return training_mean(data)
+    if not (design.fit.T @ design.target).any():
+        return training_mean(data)  # no variant has a slope at any penalty, and there is no grid of them
     penalties = penalty_grid(design.fit, design.target, l1_ratio)
     held_out, errors = held_out_by_folds(design.fit, design.target, penalties, l1_ratio)
     best = int(errors.mean(axis=0).argmin())

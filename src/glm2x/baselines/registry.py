@@ -47,6 +47,11 @@ class Baseline:
     components: bool = False
     slow: bool = False
 
+    @property
+    def of_variants(self) -> bool:
+        """Whether it predicts by a weight of each variant."""
+        return self.inputs in (WINDOW, PRIOR) and not self.components
+
 
 _ALL = (
     Baseline("training-mean", "each gene's mean: no personal information", training_mean),

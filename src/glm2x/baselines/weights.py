@@ -158,7 +158,8 @@ def load_weights(path: Path | str) -> Weights:
     ------
     DataError
         The file is missing, damaged, of another format version, or holds what are no linear models: a
-        column of another type, a number that is not finite, a variant twice, or two intercepts of one model.
+        column of another type, a number that is not finite, a variant twice, or two intercepts or contigs of
+        one gene's model.
     """
     path = require_file(path, kind="file of weights")
     try:
@@ -221,6 +222,7 @@ def _validate(frame: pl.DataFrame, path: Path) -> None:
         ).is_duplicated(),
         "is of a gene with two intercepts": pl.struct("model", "gene", *OF_GENE).n_unique().over(gene) > 1,
         "is of a gene with and without variants": variant.n_unique().over(gene) > 1,
+        "is of a gene on two contigs": pl.col("contig").n_unique().over(gene) > 1,
     }
     for what, bad in problems.items():
         rows = frame.with_row_index("row").filter(bad)

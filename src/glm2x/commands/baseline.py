@@ -123,7 +123,15 @@ def baseline(
     scores = _scores(variant_scores)
     features = _features(embeddings, opened, sides)
     names += [name for name in features if name not in names]
-    again = refitted(find_baselines(names, features)) if permuted else ()
+    chosen = find_baselines(names, features)
+    if weights_out is not None and not any(model.of_variants for model in chosen):
+        raise UsageError(
+            "none of the models has weights of variants",
+            where="--weights-out",
+            got=", ".join(names),
+            wanted="elastic-net, ridge or gblup, say, among --models",
+        )
+    again = refitted(chosen) if permuted else ()
     runs: list[BaselineRun] = []
     with progress("baselines", len(sides.seen) * len(splits)) as bar:
         for name, one in splits.items():

@@ -130,7 +130,8 @@ def _describe(simulated: SimulatedCohort) -> None:
         f"simulated: {len(simulated.genes)} genes, {len(simulated.people.names)} individuals, "
         f"{variants:,} variants"
     )
-    shares = drawn.genetic.var(axis=1) / (drawn.genetic + drawn.noise).var(axis=1)
+    genetic, noise = drawn.genetic.var(axis=1), drawn.noise.var(axis=1)
+    shares = genetic / (genetic + noise)
     say(f"  realised h2: mean {shares.mean():.3f}, from {shares.min():.3f} to {shares.max():.3f}")
     if settings.causal != "all":
         asked = settings.causal * (2 if settings.rare_share not in ("any", 0.0, 1.0) else 1)

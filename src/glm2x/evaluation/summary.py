@@ -104,12 +104,15 @@ _AVERAGED = (
 def _average(replicates: tuple[GeneMetrics, ...]) -> GeneMetrics:
     if len(replicates) == 1:
         return replicates[0]
-    # People differ between replicates only where draws do; the fewest keep p honest.
-    n = np.min([m.individuals for m in replicates], axis=0)
+    # People differ between replicates only where draws do; the fewest keep p honest. A replicate
+    # without the gene has no part in its average.
+    known = np.isfinite([m.pearson for m in replicates])
+    counted = known | ~known.any(axis=0)
+    n = np.min([m.individuals for m in replicates], axis=0, where=counted, initial=np.iinfo(np.int64).max)
     r = _nanmean([m.pearson for m in replicates])
     p = pearson_p(r, n)
     averaged = {name: _nanmean([getattr(m, name) for m in replicates]) for name in _AVERAGED}
-    null = np.all([m.null for m in replicates], axis=0)
+    null = np.all([m.null for m in replicates], axis=0, where=counted)
     return GeneMetrics(individuals=n, pearson=r, p=p, fdr=benjamini_hochberg(p), null=null, **averaged)
 
 

@@ -24,7 +24,8 @@ def describe(cohort: SimulatedCohort) -> dict[str, Any]:
     """Return what truth.json holds; variances are over the individuals that were drawn.
 
     Of each gene: its `base`, the variances of the parts of its expression, how many variants are causal,
-    `h2` (genetic, of genetic + noise) and `h2_expression` (genetic, of the whole expression).
+    `h2` (genetic, of genetic + noise) and `h2_expression` (genetic, of all parts): shares of the sum of
+    these variances.
     """
     drawn = cohort.expression
     genes = []
@@ -47,8 +48,8 @@ def describe(cohort: SimulatedCohort) -> dict[str, Any]:
                 "variance_covariates": float(covariates[g].var()),
                 "variance_population": float(drawn.population[g].var()),
                 "variance_noise": float(drawn.noise[g].var()),
-                "h2": _share(genetic, genetic + drawn.noise[g]),
-                "h2_expression": _share(genetic, drawn.values[g]),
+                "h2": _share(genetic, drawn.noise[g]),
+                "h2_expression": _share(genetic, drawn.noise[g], covariates[g], drawn.population[g]),
                 "covariate_effects": drawn.covariate_effects[g].tolist(),
             }
         )
@@ -133,5 +134,6 @@ def oracle(simulated: SimulatedCohort, cohort: Cohort) -> Predictions:
     return Predictions(pl.concat(frames), metadata)
 
 
-def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> float:
-    return float(part.var() / whole.var())
+def _share(part: NDArray[np.float64], *others: NDArray[np.float64]) -> float:
+    """Return a part's variance, of the sum of all parts'; what they happen to covary would go beyond 1."""
+    return float(part.var() / (part.var() + sum(other.var() for other in others)))
