@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-WINDOW = 64_000  # bp that `windows_at_once` counts in
+from glm2x.backbones.base import WINDOW
+
 _COMPLEMENT = (3, 2, 1, 0, 4)  # of the codes A C G T N
 
 

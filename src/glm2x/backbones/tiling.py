@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -108,11 +107,6 @@ def require_strand(model: LanguageModel, window: int, strand: Strand) -> None:
             got=f"a window of {window:,} bp and tokens of {model.token_bp} bp",
             wanted=f"a window that is a multiple of {model.token_bp} bp",
         )
-
-
-def described(tiling: Tiling | None, strand: Strand) -> Mapping[str, Any]:
-    """Return both as part of a store's spec."""
-    return {"tiling": None if tiling is None else tiling.as_json(), "strand": strand}
 
 
 def _tiled(model: LanguageModel, codes: Tensor, tiling: Tiling | None) -> Tensor:
