@@ -2,7 +2,7 @@
 
     python benchmarks/baselines.py COHORT SPLIT [--genes 8] [--exact 2] [--target residual]
 
-COHORT and SPLIT as docs/baselines.md makes them of chromosome 22 (under "Reproduce the table"). CPU time of
+COHORT and SPLIT as docs/guides/baselines.md makes them of chromosome 22 (under "Reproduce the table"). CPU time of
 one thread, side by side in one run:
 
 - The elastic net with 10 folds, of some genes spread over the chromosome, in windows of 64 and 200 kb, and

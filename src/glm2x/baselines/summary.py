@@ -29,7 +29,7 @@ GENE_COLUMNS = {
     "h2_high": pl.Float64(),
     "h2_p": pl.Float64(),
 }
-"""Columns of the table of genes; docs/baselines.md says what they hold."""
+"""Columns of the table of genes; docs/guides/baselines.md says what they hold."""
 
 _NULL = 1e-3  # of the target's standard deviation: predictions that vary less are constant, as in evaluation
 

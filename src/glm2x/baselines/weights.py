@@ -36,7 +36,7 @@ COLUMNS = {
     "cv_pearson": pl.Float64(),
     "cv_p": pl.Float64(),
 }
-"""Columns of the table; docs/baselines.md says what they hold. `position` is 1-based, as in a VCF."""
+"""Columns of the table; docs/guides/baselines.md says what they hold. `position` is 1-based, as in a VCF."""
 
 OF_VARIANT = ("contig", "position", "ref", "alt", "weight", "mean_dosage")
 OF_GENE = ("intercept", "individuals", "cv_pearson", "cv_p")

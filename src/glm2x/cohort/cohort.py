@@ -1,6 +1,6 @@
 """A cohort folder, opened for reading: genotypes, reference, genes, expression, covariates.
 
-docs/cohort-format.md is the authority on what lies in it.
+docs/formats/cohort.md is the authority on what lies in it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The files of a cohort folder, written; see docs/cohort-format.md."""
+"""The files of a cohort folder, written; see docs/formats/cohort.md."""
 
 from __future__ import annotations
 

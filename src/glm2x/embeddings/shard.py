@@ -1,7 +1,7 @@
 """The shards of an embedding store: one tensor each, written once, read through memory maps.
 
 A shard is a safetensors file of one tensor, `TENSOR`, [haplotypes, rows, width]; see
-docs/embedding-store-format.md. Its header is believed no further than it says what spec and index say.
+docs/formats/embedding-store.md. Its header is believed no further than it says what spec and index say.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The embedding store: what a genomic language model makes of haplotypes, by what their sequence is.
 
 A folder of immutable shards and an index, in which a file's appearance is the commit;
-docs/embedding-store-format.md is the authority on it. Several processes may write to it and read it at
+docs/formats/embedding-store.md is the authority on it. Several processes may write to it and read it at
 once: equal keys have equal names, a shard is written aside and renamed, and its index after it. What a
 process that is killed leaves is never read, and `gc` removes it.
 """

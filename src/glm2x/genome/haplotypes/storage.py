@@ -1,7 +1,7 @@
 """The variants of a contig on disk: written as they come, read window by window.
 
 ``{contig}.columns.npz`` holds the alleles, ``{contig}.npy`` who carries them and ``{contig}.unphased.npy``
-who does with unknown phase; docs/cohort-format.md has their layout. The alleles of a contig are read
+who does with unknown phase; docs/formats/cohort.md has their layout. The alleles of a contig are read
 whole; the genotypes are mapped into memory, and a window is one stretch of consecutive bytes in them.
 """
 
