@@ -8,7 +8,7 @@ from typing import Any
 
 from glm2x.report.results import Results
 from glm2x.report.roles import Row
-from glm2x.report.runs import Run
+from glm2x.report.runs import Joint, Run
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,14 @@ class Subject:
         The row that headline and figures follow; None where all rows are baselines.
     runs
         The training runs that were given.
+    joint
+        What the evaluation compares; None of an evaluation of its own.
     """
 
     results: Results
     follow: Row | None
     runs: tuple[Run, ...]
+    joint: Joint | None = None
 
 
 @dataclass(frozen=True)
