@@ -165,8 +165,9 @@ class _Names:
         found = []
         for group, owners in self._apart.items():
             what = f"{group[0]} {group[1]}" if group[1] else str(group[0])
-            called = [f"{self._name(group, owner)} of {owner}" for owner in owners]
-            found.append(f"{what} differs and is told apart: {', '.join(called)}")
+            names = [(self._name(group, owner), owner) for owner in owners]
+            called = [f"{name} (of {owner})" if name == group[0] else name for name, owner in names]
+            found.append(f"{what} stands for several, which are told apart: {', '.join(called)}")
         return found
 
 

@@ -32,7 +32,8 @@ def told_apart(results: Results) -> list[str]:
     if untold:
         verb = "They" if told else f"{of}, the data" if of else "The data"
         smallest = max((c.smallest for c in untold if c.smallest is not None), default=None)
-        shows = f" A difference of about {number(smallest)} would show." if smallest is not None else ""
+        where = " in any of these" if len(untold) > 1 else ""
+        shows = f" A difference of {number(smallest)} would show{where}." if smallest is not None else ""
         sentences.append(f"{verb} cannot tell {_listed([_even(c, rows) for c in untold])}{shows}")
     return sentences
 

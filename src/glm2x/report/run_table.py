@@ -49,37 +49,47 @@ def run_table(results: Results, runs: Sequence[Run]) -> Table | None:
     if len(runs) < 2:
         return None
     differing = _differing(runs)
+    first, others = [k for k in differing if k in _FIRST], [k for k in differing if k not in _FIRST]
     sized = len({run.facts.get("parameters") for run in runs}) > 1
-    columns = (
-        Column("run"),
-        *(Column(_FIRST.get(key, key), css="text" if _is_text(runs, key) else "") for key in differing),
+    outcome = (
         *([Column("parameters")] if sized else []),
-        Column("lowest validation loss", help="of the last phase; its epoch was kept"),
-        Column("r there", help="validation r of that epoch"),
-        Column("time"),
         Column("mean\N{NO-BREAK SPACE}r", help=f"{cell_words(results.main_cell)}; of several seeds with SD"),
         Column("95 % CI", help="two-way: genes by block, people by family; of the mean over seeds"),
+        Column("lowest validation loss", help="of the last phase; its epoch was kept"),
+        Column("validation\N{NO-BREAK SPACE}r", help="of that epoch"),
+        Column("time"),
     )
     rows: list[TableRow] = []
     for row, members in _by_row(results, runs):
+        look = None if row is None else row.look
         for run in members:
-            settings = [Cell(_plain(run.setting(key))) for key in differing]
-            settings += [Cell(_plain(run.facts.get("parameters")))] if sized else []
-            alone = row if len(members) == 1 else None
-            rows.append(
-                TableRow(
-                    clean(run.name),
-                    (*settings, *_outcome(run), Cell(number(_own_r(results, row, run))), _ci(results, alone)),
-                    look=None if row is None else row.look,
-                )
-            )
+            cells = [
+                *(Cell(_shown(run, key)) for key in first),
+                *([Cell(_plain(run.facts.get("parameters")))] if sized else []),
+                Cell(number(_own_r(results, row, run))),
+                _ci(results, row if len(members) == 1 else None),
+                *_outcome(run),
+                *(Cell(_shown(run, key)) for key in others),
+            ]
+            rows.append(TableRow(clean(run.name), tuple(cells), look=look))
         if row is not None and len(members) > 1:
-            blank = [Cell("")] * (len(columns) - 3)
-            head = f"{clean(row.label)}, mean of {counted(len(members), 'run')}"
-            rows.append(
-                TableRow(head, (*blank, _over_seeds(results, row, members), _ci(results, row)), css="focus")
-            )
+            blank = [Cell("")] * (len(first) + sized)
+            mean = [_over_seeds(results, row), _ci(results, row), *[Cell("")] * (3 + len(others))]
+            head = f"mean of {counted(len(members), 'run')}"
+            rows.append(TableRow(head, (*blank, *mean), look=look, css="focus"))
+    columns = (
+        Column("run"),
+        *(_column(runs, key) for key in first),
+        *outcome,
+        *(_column(runs, key) for key in others),
+    )
     return Table(f"{counted(len(runs), 'run')}: what differs, and what came of it", columns, tuple(rows))
+
+
+def _column(runs: Sequence[Run], key: str) -> Column:
+    title = _FIRST.get(key, key.removeprefix("training.").replace(".", " ").replace("_", " "))
+    is_text = any(isinstance(run.setting(key), str) for run in runs)
+    return Column(title, css="text" if is_text else "", help=key)
 
 
 def _by_row(results: Results, runs: Sequence[Run]) -> Iterator[tuple[Row | None, list[Run]]]:
@@ -119,7 +129,7 @@ def _own_r(results: Results, row: Row | None, run: Run) -> float | None:
     return float(means[name]) if is_number(means.get(name)) else None
 
 
-def _over_seeds(results: Results, row: Row, runs: Sequence[Run]) -> Cell:
+def _over_seeds(results: Results, row: Row) -> Cell:
     metrics = _metrics(results, row)
     mean, sd = metrics.get("mean_pearson"), (metrics.get("seeds") or {}).get("sd")
     text = number(float(mean) if is_number(mean) else None)
@@ -148,7 +158,8 @@ def _outcome(run: Run) -> tuple[Cell, ...]:
 def _differing(runs: Sequence[Run]) -> list[str]:
     """Return the settings in which runs differ, those first that a reader asks for first."""
     every = dict.fromkeys(key for run in runs for key in _keys(run.config))
-    differing = [key for key in every if len({repr(run.setting(key)) for run in runs}) > 1]
+    values = {key: {repr(run.setting(key)) for run in runs if _applies(run, key)} for key in every}
+    differing = [key for key in every if len(values[key]) > 1]
     first = [key for key in _FIRST if key in differing]
     return [*first, *(key for key in differing if key not in (*_FIRST, *_NO_SETTINGS))]
 
@@ -161,8 +172,13 @@ def _keys(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}"
 
 
-def _is_text(runs: Sequence[Run], key: str) -> bool:
-    return any(isinstance(run.setting(key), str) for run in runs)
+def _applies(run: Run, key: str) -> bool:
+    """Whether a setting plays a part in a run: those of the reference phase do where there is one."""
+    return run.setting("strategy") != "personal" or not key.startswith("training.reference.")
+
+
+def _shown(run: Run, key: str) -> str:
+    return _plain(run.setting(key)) if _applies(run, key) else MISSING
 
 
 def _plain(value: Any) -> str:
