@@ -35,11 +35,11 @@ class Glm2xError(Exception):
 
     def __str__(self) -> str:
         parts = {"where": self.where, "got": self.got, "wanted": self.wanted, "do": self.do}
-        lines = [f"  {label + ':':<8}{_printable(text)}" for label, text in parts.items() if text]
-        return "\n".join([_printable(self.what), *lines])
+        lines = [f"  {label + ':':<8}{printable(text)}" for label, text in parts.items() if text]
+        return "\n".join([printable(self.what), *lines])
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return text whose control characters, as damaged files have them, do nothing to a terminal."""
     if text.replace("\n", " ").isprintable():
         return text

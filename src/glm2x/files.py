@@ -9,7 +9,7 @@ import os
 import platform
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,18 @@ def disk_full(target: Path) -> DataError:
         got=f"{free / 1e6:.1f} MB free",
         do="free some room, or choose an --out on another disk; what was half-written is removed",
     )
+
+
+def distinct_names(paths: Sequence[Path | str]) -> list[str]:
+    """Return the last part of each path, with as many folders before it as tell it from the others."""
+    parts = [Path(path).absolute().parts for path in paths]
+    names = []
+    for these in parts:
+        length = 1
+        while length < len(these) and sum(other[-length:] == these[-length:] for other in parts) > 1:
+            length += 1
+        names.append("/".join(these[-length:]))
+    return names
 
 
 def sha256(path: Path | str) -> str:

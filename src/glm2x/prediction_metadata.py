@@ -32,6 +32,8 @@ class PredictionMetadata:
     permuted
         A control: models that were fitted again to permuted people, and the mean over genes of Pearson's
         r in test people, one a permutation.
+    checkpoint_digest
+        Of a trained model: which checkpoint predicted (`glm2x.training.checkpoint.Checkpoint.digest`).
     """
 
     target: str | None = None
@@ -42,6 +44,7 @@ class PredictionMetadata:
     split_family: str | None = None
     covariates: tuple[str, ...] | None = None
     permuted: tuple[tuple[str, tuple[float, ...]], ...] | None = None
+    checkpoint_digest: str | None = None
 
     @property
     def family(self) -> str | None:

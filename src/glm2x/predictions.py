@@ -219,7 +219,7 @@ def read_predictions(paths: Path | str | Iterable[Path | str]) -> Predictions:
         sources.append((str(path), metadata))
         ours = {*COLUMNS, SWAPPED, *ignored}
         ignored += [column for column in raw.columns if column not in ours]
-    metadata = _merge(sources)
+    metadata = merge_metadata(sources)
     frame = pl.concat(frames, how="diagonal")
     validate(frame, where=", ".join(str(path) for path in paths))
     return Predictions(frame, metadata, tuple(sources), tuple(ignored))
@@ -410,8 +410,14 @@ def _shown(value: str | tuple[str, ...]) -> str:
     return ", ".join(value[:3]) + (f" and {len(value) - 3} more" if len(value) > 3 else "")
 
 
-def _merge(sources: Sequence[tuple[str, PredictionMetadata]]) -> PredictionMetadata:
-    """Return what holds for all files, refusing different targets, and splits that are of no one base."""
+def merge_metadata(sources: Sequence[tuple[str, PredictionMetadata]]) -> PredictionMetadata:
+    """Return what holds for all files, refusing different targets, and splits that are of no one base.
+
+    Raises
+    ------
+    UsageError
+        They are of different target modes, of residuals after different covariates, or of different splits.
+    """
     for key, name in (("target", "target modes"), ("covariates", "covariates"), ("family", "splits")):
         said = [(path, getattr(m, key)) for path, m in sources if getattr(m, key) is not None]
         if len({value for _, value in said}) > 1:

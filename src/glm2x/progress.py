@@ -16,8 +16,8 @@ class Advance(Protocol):
 class Progress(Protocol):
     """Opens one counted piece of work."""
 
-    def __call__(self, label: str, total: int) -> AbstractContextManager[Advance]:
-        """Return a context in which `total` units are counted."""
+    def __call__(self, label: str, total: int, unit: str = "") -> AbstractContextManager[Advance]:
+        """Return a context in which `total` units are counted; `unit` is what they are, in the plural."""
 
 
 class _Silent:
@@ -25,6 +25,6 @@ class _Silent:
         """Say nothing."""
 
 
-def silent(label: str, total: int) -> AbstractContextManager[Advance]:
+def silent(label: str, total: int, unit: str = "") -> AbstractContextManager[Advance]:
     """Show nothing."""
     return nullcontext(_Silent())

@@ -53,7 +53,22 @@ def test_it_imports_nothing_of_it(name: str) -> None:
 def test_the_list_has_them_all(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["backbones"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == [info.name for info in backbones()]
+    assert lines[0].split() == ["name", "kind", "weights"]
+    assert [line.split()[0] for line in lines[1:]] == [info.name for info in backbones()]
+
+
+def test_json_is_all_that_stands_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["backbones", "--json"]) == 0
+    every = json.loads(capsys.readouterr().out)["backbones"]
+    assert [one["name"] for one in every] == [info.name for info in backbones()]
+    assert run(["backbones", "onehot", "--json"]) == 0
+    (onehot,) = json.loads(capsys.readouterr().out)["backbones"]
+    assert onehot == every[0]
+    assert (onehot["kind"], onehot["width"], onehot["lacks"]) == ("trainable", 48, [])
+    assert list(onehot) == [
+        *("name", "kind", "input", "output", "width", "head", "parameters", "memory", "weights", "licence"),
+        "lacks",
+    ]
 
 
 @pytest.mark.parametrize("name", ["onehot", *S2F])

@@ -191,8 +191,8 @@ def test_few_people_of_a_split_that_is_a_draw_are_refused(
 def test_weights_are_shown(linear: Path, capsys: pytest.CaptureFixture[str]) -> None:
     show(linear / "w.parquet")
     printed = capsys.readouterr()
-    lines = [line.split("\t") for line in printed.out.splitlines()]
-    assert lines[0] == ["model", "genes", "with_weights", "weights"]
+    lines = [line.split() for line in printed.out.splitlines()]
+    assert lines[0] == ["model", "genes", "with", "weights", "weights"]
     assert lines[1] == ["training-mean", "4", "0", "0"]
     assert lines[2][:3] == ["ridge", "4", "4"]
     assert "target log, window 64,000 bp, expression scale rpkm, fitted on 250 people" in printed.err

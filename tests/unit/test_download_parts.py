@@ -9,6 +9,7 @@ from pathlib import Path
 import pysam
 import pytest
 
+from glm2x import console
 from glm2x.commands.download import _Shown
 from glm2x.download import content, problems
 from glm2x.download.registry import choose, load_collection
@@ -240,13 +241,16 @@ def test_why_a_connection_failed_in_a_few_words(error: Exception, words: str) ->
 # what is shown
 
 
-def test_a_bar_that_an_error_ends_does_not_say_done(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bar_that_an_error_ends_does_not_say_done(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "_QUIET", 0.0)
     with _Shown() as shown:
         shown.tell("whole", 0, 3_000_000)
         shown.tell("whole", 3_000_000, 3_000_000)
         shown.tell("whole", 3_000_000, 3_000_000)  # told again when nothing was missing: no second bar
         shown.tell("unknown", 5, None)
-    assert capsys.readouterr().err == "whole (MB): done in 0 s\n"
+    assert capsys.readouterr().err == "whole: 3 MB done in 0 s\n"
 
     def end_early() -> None:
         with _Shown() as shown:

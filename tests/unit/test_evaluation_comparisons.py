@@ -99,6 +99,21 @@ def test_pairs_are_made_once_and_against_every_linear_model() -> None:
     ]
 
 
+def test_the_strategies_of_a_model_meet_each_other_and_a_baseline_of_another_origin_is_one() -> None:
+    x = np.zeros((1, 3))
+    steps = ("reference", "personal", "reference-then-personal")
+    rows = [row(x, x, "ridge"), row(x, x, "ridge (b)"), *(row(x, x, "deep", step) for step in steps)]
+    assert [(a.label, b.label) for a, b in choose_pairs(rows)] == [
+        ("ridge (b)", "ridge"),
+        ("deep reference", "ridge"),
+        ("deep personal", "ridge"),
+        ("deep personal", "deep reference"),
+        ("deep reference-then-personal", "ridge"),
+        ("deep reference-then-personal", "deep reference"),
+        ("deep reference-then-personal", "deep personal"),
+    ]
+
+
 def test_rows_meet_linear_models_of_as_many_training_people() -> None:
     x = np.zeros((1, 3))
     rows = [row(x, x, "ridge", n=10), row(x, x, "ridge", n=50), row(x, x, "deep", n=50)]

@@ -12,7 +12,16 @@ from pathlib import Path
 import pytest
 
 from glm2x.errors import DataError, UsageError
-from glm2x.files import digest, read_json, read_list, require_file, sha256, write_aside, write_json
+from glm2x.files import (
+    digest,
+    distinct_names,
+    read_json,
+    read_list,
+    require_file,
+    sha256,
+    write_aside,
+    write_json,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -168,3 +177,12 @@ def test_lists(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(DataError, match=message):
             read_list(path)
+
+
+def test_names_are_as_short_as_tells_them_apart() -> None:
+    assert distinct_names(["/x/a/run", "/x/b/run", "/x/a/other", "/y/b/run"]) == [
+        "a/run",
+        "x/b/run",
+        "other",
+        "y/b/run",
+    ]

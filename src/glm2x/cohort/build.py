@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from glm2x.genome.haplotypes.variants import PhasedVariants
 from glm2x.genome.vcf.alleles import VariantKind
 from glm2x.genome.vcf.columns import Unphased
 from glm2x.genome.vcf.read import read_variants
+from glm2x.progress import Progress, silent
 
 
 def build_cohort(
@@ -51,6 +52,7 @@ def build_cohort(
     contigs: Sequence[str] | None = None,
     without_variants: Sequence[str] = (),
     force: bool = False,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Build a cohort folder and return its manifest, with what was counted and skipped.
 
@@ -69,6 +71,8 @@ def build_cohort(
         Take the genes of these contigs (default: all).
     without_variants
         Contigs that are wanted although no variant file has any of them: everybody has the reference.
+    progress
+        Counts megabases of the genotypes.
 
     Raises
     ------
@@ -104,6 +108,8 @@ def build_cohort(
             contigs=codes,
             kind=variant_kind,
             unphased=unphased,
+            ends=_ends(genes, codes),
+            progress=progress,
         )
         variants |= _plain_contigs(folder / "variants", genes, variants, without_variants, files, counts)
         write_genes(folder / "genes.parquet", genes, expression)
@@ -217,6 +223,15 @@ def _plain_contigs(
             f"reference as it is (--without-variants {refused[0]})",
         )
     return {name: VariantsWriter(folder, name, len(files.individuals)).finish() for name in bare}
+
+
+def _ends(genes: Sequence[Gene], codes: Mapping[str, NDArray[np.uint8] | None]) -> dict[str, int]:
+    """Return the length of each contig; without a reference, where its last gene starts."""
+    ends = {contig: 0 if found is None else len(found) for contig, found in codes.items()}
+    for gene in genes:
+        if codes[gene.contig] is None:
+            ends[gene.contig] = max(ends[gene.contig], gene.tss)
+    return ends
 
 
 def _columns(

@@ -20,6 +20,7 @@ from glm2x.files import digest, read_json, sha256
 from glm2x.genome.genes import Gene, GeneSide, index_of_names, unversioned, window_interval
 from glm2x.genome.haplotypes.storage import map_array, open_variants_of
 from glm2x.genome.haplotypes.variants import Alleles, PhasedVariants
+from glm2x.progress import Progress, silent
 
 FORMAT_VERSION = 2
 
@@ -156,8 +157,13 @@ class Cohort:
             gene_sides=tuple(table["side"]),
         )
 
-    def verify(self) -> None:
+    def verify(self, progress: Progress = silent) -> None:
         """Compare every file with its checksum, and what `cohort.json` says of them all with its digest.
+
+        Parameters
+        ----------
+        progress
+            Counts megabytes.
 
         Raises
         ------
@@ -172,16 +178,19 @@ class Cohort:
                 wanted=str(self.manifest["digest"])[:12],
                 do="build the cohort again",
             )
-        for name, facts in self.manifest["files"].items():
-            got = sha256(self.folder / name)
-            if got != facts["sha256"]:
-                raise DataError(
-                    "a file of the cohort is damaged",
-                    where=str(self.folder / name),
-                    got=f"SHA-256 {got[:12]}",
-                    wanted=f"SHA-256 {facts['sha256'][:12]}",
-                    do="build the cohort again",
-                )
+        sizes = {name: -(-facts["bytes"] // 1_000_000) for name, facts in self.manifest["files"].items()}
+        with progress("verify", sum(sizes.values()), "MB") as bar:
+            for name, facts in self.manifest["files"].items():
+                got = sha256(self.folder / name)
+                if got != facts["sha256"]:
+                    raise DataError(
+                        "a file of the cohort is damaged",
+                        where=str(self.folder / name),
+                        got=f"SHA-256 {got[:12]}",
+                        wanted=f"SHA-256 {facts['sha256'][:12]}",
+                        do="build the cohort again",
+                    )
+                bar.advance(sizes[name], name)
         for contig in self.manifest["counts"]["columns"]:
             self.variants(contig)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +25,6 @@ MIN_POPULATION = 10
 MAX_POPULATION = 50_000
 """Larger ones are not judged: n people take n^2 / 2 x `MIN_VARIANTS` products, many minutes at this size."""
 
-_LONG = 50_000_000_000  # products of two dosages that take seconds: progress is shown
 _WORK = 10_000_000_000_000  # n^2 x variants: beyond it variants are thinned evenly, not below MIN_VARIANTS
 _TILE = 2**25  # float32 sums that a pass over the variants keeps: 128 MB
 _PIECE = 2**24  # float32 dosages that are read at a time: 64 MB
@@ -108,16 +106,6 @@ def _populations(cohort: Cohort) -> list[NDArray[np.int64]]:
     return [np.array(rows[name]) for name in sorted(rows)]
 
 
-@contextmanager
-def _shown(pieces: int, work: float) -> Iterator[Callable[[], object]]:
-    """Give what counts a piece of the work; it is shown where there are seconds of it."""
-    if work < _LONG:
-        yield lambda: None
-        return
-    with progress("relatives by their genotypes", pieces) as bar:
-        yield bar.advance
-
-
 def _thinning(people: int, variants: int) -> int:
     """Return k, where every k-th variant is used."""
     affordable = max(MIN_VARIANTS, _WORK // max(people, 1) ** 2)
@@ -129,11 +117,10 @@ def _similar(
 ) -> Iterator[tuple[int, int, float]]:
     """Give each pair above the threshold and its similarity, a few tiles of a group's matrix at a time."""
     passes = list(_passes([len(group) for group in groups]))
-    columns = sum(len(variants.position) for variants in every) / step
     pieces = sum(len(_starts(len(variants.position), step, people)) for variants in every)
-    with _shown(len(passes) * pieces, columns * sum(len(group) ** 2 for group in groups)) as advance:
+    with progress("relatives by their genotypes", len(passes) * pieces, "pieces") as bar:
         for tiles in passes:
-            yield from _of_tiles(every, groups, tiles, step, people, advance)
+            yield from _of_tiles(every, groups, tiles, step, people, bar.advance)
 
 
 def _of_tiles(

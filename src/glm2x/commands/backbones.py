@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from glm2x.console import print_json, show_table
 
 if TYPE_CHECKING:
     from glm2x.backbones.registry import BackboneInfo
@@ -16,26 +18,39 @@ _OWN_PACKAGES = {"flash_attn_2_cuda": "flash-attn"}  # of modules that no extra 
 _WEIGHTS = (".safetensors", ".bin", ".pt")
 
 
-def backbones(name: str | None = None, /) -> None:
+def backbones(name: str | None = None, /, *, json: bool = False) -> None:
     """List the backbones; with a name, say what it takes, gives and needs, and what this machine lacks.
 
     Parameters
     ----------
     name
         Such as onehot.
+    json
+        Print one JSON document on standard output: backbones, a list of objects with name, kind, input,
+        output, width, head, parameters, memory, weights, licence and lacks (what this machine lacks).
     """
     from glm2x.backbones.registry import backbones as known
     from glm2x.backbones.registry import get
 
-    if name is None:
-        for info in known():
-            print(f"{info.name:<28}{info.kind:<11}{info.weights}")
-        return
-    info = get(name)
-    for part in _SHOWN:
-        _show(part, getattr(info, part))
-    lacking = [*_modules_lacking(info), *_device_lacking(info), *_weights_lacking(info)]
-    _show("here", "ready" if not lacking else "\n".join(lacking))
+    infos = known() if name is None else (get(name),)
+    if json:
+        print_json({"backbones": [_described(info) for info in infos]})
+    elif name is None:
+        rows = [(info.name, info.kind, info.weights) for info in infos]
+        show_table({"name": "left", "kind": "left", "weights": "left"}, rows)
+    else:
+        (info,) = infos
+        for part in _SHOWN:
+            _show(part, getattr(info, part))
+        _show("here", "\n".join(_lacking(info)) or "ready")
+
+
+def _described(info: BackboneInfo) -> dict[str, Any]:
+    return {**{part: getattr(info, part) for part in _SHOWN}, "lacks": _lacking(info)}
+
+
+def _lacking(info: BackboneInfo) -> list[str]:
+    return [*_modules_lacking(info), *_device_lacking(info), *_weights_lacking(info)]
 
 
 def _show(label: str, value: object) -> None:

@@ -133,7 +133,7 @@ def baseline(
         )
     again = refitted(chosen) if permuted else ()
     runs: list[BaselineRun] = []
-    with progress("baselines", len(sides.seen) * len(splits)) as bar:
+    with progress("baselines", len(sides.seen) * len(splits), "genes") as bar:
         for name, one in splits.items():
             runs.append(
                 run_baselines(
@@ -206,7 +206,7 @@ def _permuted_means(
     from glm2x.evaluation.controls import Refitted, mean_pearsons
 
     means: dict[str, list[float]] = {name: [] for name in models}
-    with progress("permuted people", permutations) as bar:
+    with progress("permuted people", permutations, "permutations") as bar:
         for one in permuted_targets(target, cohort, split, permutations):
             run = run_baselines(cohort, split, one, models, window, jobs=jobs, say=lambda text: None)
             for name, mean in mean_pearsons(run.predictions.frame).items():

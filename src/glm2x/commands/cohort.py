@@ -8,9 +8,12 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from glm2x.commands.arguments import comma_separated
-from glm2x.console import say
+from glm2x.console import print_json, progress, say, show_table
 
-_PLURAL = {"snp": "SNPs", "mnp": "MNPs", "indel": "indels"}
+_TOLD = (
+    *("expression_scale", "variant_kind", "unphased", "covariates", "reference_contigs"),
+    *("counts", "first", "absent"),
+)
 
 
 def build(
@@ -76,23 +79,38 @@ def build(
         contigs=None if contigs is None else comma_separated(contigs, "--contigs"),
         without_variants=comma_separated(without_variants, "--without-variants"),
         force=force,
+        progress=progress,
     )
     _describe(manifest)
     say(f"written to {out}")
 
 
-def check(cohort: Path, /) -> None:
+def check(cohort: Path, /, *, json: bool = False) -> None:
     """Verify the checksum of every file of a cohort, and say what is in it and what was skipped.
 
     Parameters
     ----------
     cohort
         A cohort folder.
+    json
+        Print one JSON document on standard output instead: cohort, digest, files, expression_scale,
+        variant_kind, unphased, covariates, reference_contigs, counts, first (an example of each thing that
+        was counted) and absent (who is missing where).
     """
     from glm2x.cohort.cohort import Cohort
 
     opened = Cohort.open(cohort)
-    opened.verify()
+    opened.verify(progress)
+    if json:
+        print_json(
+            {
+                "cohort": str(cohort),
+                "digest": opened.digest,
+                "files": len(opened.manifest["files"]),
+                **{key: opened.manifest[key] for key in _TOLD},
+            }
+        )
+        return
     _describe(opened.manifest)
     say(f"{len(opened.manifest['files'])} files of {cohort} are as they were written")
 
@@ -111,10 +129,15 @@ def _describe(manifest: dict[str, Any]) -> None:
         f"({counts['individuals_with_expression']} with expression), "
         f"{', '.join(kinds) or 'no variants'}{sequence}"
     )
-    for fate, count in {**counts["expression"], **counts["records"]}.items():
-        if fate != "applied":
-            say(f"  {fate.replace('_', ' ')}: {count:,} (first: {manifest['first'][fate]})")
-    for side, names in manifest["absent"].items():
-        if names:
-            shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-            say(f"  absent {side.replace('_', ' ')}: {len(names)} individuals ({shown})")
+    rows = [
+        (fate.replace("_", " "), f"{count:,}", manifest["first"][fate])
+        for fate, count in {**counts["expression"], **counts["records"]}.items()
+        if fate != "applied"
+    ]
+    rows += [
+        (f"individuals absent {side.replace('_', ' ')}", f"{len(names):,}", names[0])
+        for side, names in manifest["absent"].items()
+        if names
+    ]
+    if rows:
+        show_table({"counted": "left", "number": "right", "first": "left"}, rows)

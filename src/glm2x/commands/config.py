@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from glm2x.console import say
+from glm2x.console import say, show_table
 
 if TYPE_CHECKING:
     from glm2x.published.config import PublishedConfig
@@ -20,9 +20,16 @@ def show(name: str | None = None, /) -> None:
     name
         Such as onehot-reference-then-personal.
     """
-    from glm2x.config import shipped_names, show_config
+    from glm2x.config import load_config, shipped_names, show_config
 
-    sys.stdout.write("\n".join(shipped_names()) + "\n" if name is None else show_config(name))
+    if name is not None:
+        sys.stdout.write(show_config(name))
+        return
+    shipped = [(each, load_config(each)) for each in shipped_names()]
+    show_table(
+        {"name": "left", "epochs": "right", "window": "right"},
+        [(each, str(config.training.epochs), f"{config.window:,}") for each, config in shipped],
+    )
 
 
 def convert(

@@ -82,7 +82,7 @@ class _Shown:
                 return
             self._stack.close()
             self._label, self._done = label, 0
-            self._bar = self._stack.enter_context(progress(f"{label} (MB)", -(-total // _MB)))
+            self._bar = self._stack.enter_context(progress(label, -(-total // _MB), "MB"))
         now = -(-done // _MB)
         if now != self._done:
             self._bar.advance(now - self._done)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from glm2x.console import progress, say
+from glm2x.console import print_json, progress, say, show_table
 
 if TYPE_CHECKING:
     from glm2x.cohort.cohort import Cohort
@@ -242,10 +242,10 @@ def status(store: Path, /, *, json: bool = False) -> None:
     store
         The store's folder.
     json
-        As JSON.
+        Print one JSON document on standard output: spec, digest, haplotypes, bytes, in_hand (shards that
+        processes work on), and plans with name, cohort, planned, stored and lacking_genes.
     """
     from dataclasses import asdict
-    from json import dumps
 
     from glm2x.embeddings.plan import size
     from glm2x.embeddings.status import status as status_of
@@ -254,13 +254,29 @@ def status(store: Path, /, *, json: bool = False) -> None:
     opened = Store.open(store)
     spec, found = opened.spec, status_of(opened)
     if json:
-        print(dumps({"spec": spec.as_json(), "digest": spec.digest, **asdict(found)}, indent=2))
+        print_json({"spec": spec.as_json(), "digest": spec.digest, **asdict(found)})
         return
     print(f"{spec.backbone}, layer {spec.model.get('layer')}, {spec.model.get('precision')} on {spec.device}")
     print(f"windows of {spec.window:,} bp: {spec.rows:,} x {spec.width:,} in {spec.dtype} ({spec.keep})")
     print(f"{found.haplotypes:,} haplotypes, {size(found.bytes)}")
-    for plan in found.plans:
-        print(f"plan {plan.name}: {plan.stored:,} of {plan.planned:,} stored; cohort {plan.cohort}")
+    if found.plans:
+        show_table(
+            {
+                "plan": "left",
+                "planned": "right",
+                "stored": "right",
+                "genes lacking": "right",
+                "cohort": "left",
+            },
+            [
+                (
+                    plan.name,
+                    *(f"{n:,}" for n in (plan.planned, plan.stored, len(plan.lacking_genes))),
+                    plan.cohort,
+                )
+                for plan in found.plans
+            ],
+        )
     if found.in_hand:
         print(f"{found.in_hand:,} shards are in the hands of processes")
 

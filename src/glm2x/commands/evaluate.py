@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from glm2x.console import say
+from glm2x.console import Columns, print_json, progress, say, show_table
+
+_RIGHT: Literal["right"] = "right"
+_NUMBERS = ("mean r", "95 % CI", "median r", "signif.", "null")
 
 
 def evaluate(
@@ -14,6 +17,7 @@ def evaluate(
     cohort: Path | None = None,
     split: Path | None = None,
     target: Literal["log", "residual", "residual-all", "z-score", "inverse-normal"] | None = None,
+    json: bool = False,
     force: bool = False,
 ) -> None:
     """Measure and compare predictions; exit code 3 when a leak check fails.
@@ -30,6 +34,9 @@ def evaluate(
         Adds sides that tables lack, h2 (with --cohort), and checks.
     target
         What tables that do not say it predict (default: log, where measurements are filled in).
+    json
+        Print the content of metrics.json on standard output instead of a table: among others target, data,
+        cells (by cell and row mean_pearson, ci95_mean_pearson, ...), comparisons, checks and notes.
     force
         Replace what is there.
     """
@@ -48,18 +55,18 @@ def evaluate(
         split=Split.load(split) if split else None,
         force=force,
         target=target,
+        progress=progress,
     )
-    _show(result.metrics)
+    if json:
+        print_json(result.metrics)
+    else:
+        _show(result.metrics)
     say(f"written to {out}")
     result.raise_leaks()
 
 
 def _show(metrics: dict[str, Any]) -> None:
     """Print the main cell as a table that 80 columns hold, and every check that did not pass."""
-    from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.table import Table
-
     from glm2x.evaluation.tables import MAIN_CELL
 
     cells = metrics["cells"]
@@ -69,24 +76,21 @@ def _show(metrics: dict[str, Any]) -> None:
         f"r across people, by gene: {name} ({size['genes']} genes, {size['individuals']} people), "
         f"target {metrics['target'] or 'unknown'}"
     )
-    table = Table(box=SIMPLE, show_edge=False)
-    table.add_column("model", overflow="fold")
-    for heading in ("mean r", "95 % CI", "median r", "signif.", "null"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    columns: Columns = {"model": "left", **dict.fromkeys(_NUMBERS, _RIGHT)}
+    rows = []
     for label, row in cells[name].items():
         interval = row["ci95_mean_pearson"]
-        table.add_row(
-            label,
-            _number(row["mean_pearson"]),
-            f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else "",
-            _number(row["median_pearson"]),
-            _share(row["share_significant"]),
-            _share(row["null_share"]),
+        rows.append(
+            (
+                label,
+                _number(row["mean_pearson"]),
+                f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else "",
+                _number(row["median_pearson"]),
+                _share(row["share_significant"]),
+                _share(row["null_share"]),
+            )
         )
-    console = Console(markup=False, emoji=False, highlight=False)  # labels come from tables
-    if not console.is_terminal:
-        console.width = 200  # a file or a pipe has room
-    console.print(table)
+    show_table(columns, rows)
     for check in metrics["checks"]:
         if check["status"] != "pass":
             say(f"  {check['status']}: {check['name']}: {check['detail']}")

@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from glm2x.console import progress, say
+from glm2x.console import Columns, progress, say, show_table
 
 
 def show(weights: Path, /, *, model: str | None = None, gene: str | None = None) -> None:
-    """Say what a file of weights holds, or print one gene's as tab-separated text on standard output.
+    """Say what a file of weights holds, or print one gene's as tab-separated text.
 
     Parameters
     ----------
@@ -48,7 +48,8 @@ def show(weights: Path, /, *, model: str | None = None, gene: str | None = None)
         pl.col("gene").filter(pl.col("weight").is_not_null()).n_unique().alias("with_weights"),
         pl.col("weight").count().alias("weights"),
     )
-    sys.stdout.write(table.write_csv(separator="\t"))
+    columns: Columns = {"model": "left", "genes": "right", "with weights": "right", "weights": "right"}
+    show_table(columns, [(name, *(f"{n:,}" for n in numbers)) for name, *numbers in table.iter_rows()])
 
 
 def apply(
@@ -94,7 +95,7 @@ def apply(
     refuse_existing(out, force=force)
     loaded, opened = load_weights(weights), Cohort.open(cohort)
     pairs = loaded.frame.select("model", "gene").n_unique()
-    with progress("weights", pairs) as bar:
+    with progress("weights", pairs, "genes of models") as bar:
         applied = apply_weights(
             loaded,
             opened,

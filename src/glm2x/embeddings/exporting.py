@@ -69,7 +69,7 @@ def export_published(
     files = {haplotype.file(out): key for haplotype, key in keys.items()}
     todo = {path: key for path, key in files.items() if force or not path.exists()}
     require_room(out, store.spec.bytes_of_one, len(todo))
-    with progress("export", len(todo)) as bar:
+    with progress("export", len(todo), "files") as bar:
         for path, key in todo.items():
             # a copy: torch.save writes all of the storage that a view lies in
             tensor = store.read(key)[None].clone()
@@ -91,7 +91,7 @@ def _keys(
     dictionary = HaplotypeDictionary(cohort, store.spec.window)
     columns = cohort.individual_index(people)
     keys: dict[Haplotype, str] = {}
-    with progress("haplotypes", len(genes)) as bar:
+    with progress("haplotypes", len(genes), "genes") as bar:
         for name in genes:
             gene = dictionary.gene(name)
             index = gene.index[columns]

@@ -72,7 +72,7 @@ def extract(
     dictionary = HaplotypeDictionary(cohort, store.spec.window)
     todo = _todo(store, plan.shards())
     passes = shards = 0
-    with progress("embed", sum(map(len, todo))) as bar:
+    with progress("embed", sum(map(len, todo)), "windows") as bar:
         while todo:
             done = told = 0
             for lines in todo:

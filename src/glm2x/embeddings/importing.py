@@ -97,7 +97,7 @@ def import_published(
     done.haplotypes, done.stored = len(sources), len(having) - len(todo)
     require_room(out, reader.spec.bytes_of_one, len(todo))
     each = max(1, SHARD_BYTES // reader.spec.bytes_of_one)
-    with progress("import", sum(len(having[key]) for key in todo)) as bar:
+    with progress("import", sum(len(having[key]) for key in todo), "files") as bar:
         for start in range(0, len(todo), each):
             keys = todo[start : start + each]
             values = torch.empty(
@@ -158,7 +158,7 @@ def _sources(
     dictionary = HaplotypeDictionary(cohort, window)
     columns = cohort.individual_index(people)
     sources: dict[str, tuple[Haplotype, list[Source]]] = {}
-    with progress("haplotypes", len(genes)) as bar:
+    with progress("haplotypes", len(genes), "genes") as bar:
         for name in genes:
             gene = dictionary.gene(name)
             rows = [REFERENCE, *np.unique(gene.index[columns]).tolist()]

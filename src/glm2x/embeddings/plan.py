@@ -78,7 +78,7 @@ def wanted_haplotypes(
     dictionary = HaplotypeDictionary(cohort, window)
     columns: dict[str, list[Any]] = {"gene": [], "row": [], "key": []}
     seen: set[str] = set()
-    with progress("haplotypes", len(names)) as bar:
+    with progress("haplotypes", len(names), "genes") as bar:
         for name in names:
             gene = dictionary.gene(name)
             rows = [REFERENCE, *np.unique(gene.index[people]).tolist()]

@@ -76,7 +76,7 @@ def verify(store: Store, progress: Progress = silent) -> Verification:
     rows, _ = read_index(store.folder)
     grouped = rows.group_by("shard", maintain_order=True).agg("key", "crc32")
     problems: list[Problem] = []
-    with progress("verifying shards", grouped.height) as counter, ThreadPoolExecutor(_THREADS) as pool:
+    with progress("verify", grouped.height, "shards") as counter, ThreadPoolExecutor(_THREADS) as pool:
         for found in pool.map(lambda shard: _verify_shard(store, *shard), grouped.iter_rows()):
             problems += found
             counter.advance(message=f"{len(problems)} problems" if problems else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from glm2x.evaluation.metrics import (
     masked_pearson,
     pearson_p,
 )
-from glm2x.evaluation.tables import BASELINES, CellRow
+from glm2x.evaluation.tables import CellRow, is_baseline
 from glm2x.evaluation.uncertainty import Draws, Interval, bootstrap_pearson, mean_interval
 
 REFERENCE_MODELS = ("elastic-net", "ridge", "gblup")
@@ -73,28 +73,28 @@ def choose_pairs(rows: Sequence[CellRow]) -> list[tuple[CellRow, CellRow]]:
     """Return the pairs to compare, each once.
 
     Every row against elastic net, ridge and GBLUP where they are present (of the same number of
-    training people, where there are several), and each reference-then-personal row against the
-    reference row of the same model and the same number of training people. Models that are no
-    baselines are compared with each other too: a stranger's with ours.
+    training people, where there are several). Models that are no baselines are compared with each
+    other too, a stranger's with ours, and each strategy of a model with those before it: reference,
+    personal, reference-then-personal.
     """
     pairs: list[tuple[CellRow, CellRow]] = []
-    for row in rows:
+    for at, row in enumerate(rows):
         rivals = [other for name in REFERENCE_MODELS for other in _of_size(rows, name, row)]
-        if row.key.strategy == "reference-then-personal":
-            first = replace(row.key, strategy="reference")
-            rivals += [other for other in rows if other.key == first]
-        if row.key.model not in BASELINES:
-            rivals += [other for other in rows if _another_model(row, other)]
+        if not is_baseline(row.key.model):
+            rivals += [
+                other for other in rows[:at] if row.key.model == other.key.model and _alike(row, other)
+            ]
+            rivals += [other for other in rows if row.key.model != other.key.model and _alike(row, other)]
         for other in rivals:
             if other is not row and not any(a is other and b is row for a, b in pairs):
                 pairs.append((row, other))
     return pairs
 
 
-def _another_model(row: CellRow, other: CellRow) -> bool:
-    """Whether both are no baselines, of different models, of as many people as far as they say it."""
+def _alike(row: CellRow, other: CellRow) -> bool:
+    """Whether the other is no baseline either, and both are of as many people as far as they say it."""
     sizes = {row.key.train_individuals, other.key.train_individuals} - {None}
-    return other.key.model not in (*BASELINES, row.key.model) and len(sizes) < 2
+    return not is_baseline(other.key.model) and len(sizes) < 2
 
 
 def _of_size(rows: Sequence[CellRow], model: str, row: CellRow) -> list[CellRow]:

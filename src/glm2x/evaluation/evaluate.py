@@ -27,6 +27,7 @@ from glm2x.evaluation.tables import Cell, make_cells, row_labels, training_means
 from glm2x.evaluation.uncertainty import Interval, make_draws, mean_interval
 from glm2x.files import refuse_existing, write_aside, write_json
 from glm2x.predictions import Predictions, write_predictions
+from glm2x.progress import Advance, Progress, silent
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ def evaluate(
     draws: int = 1_000,
     permutations: int = 1_000,
     seed: int = 0,
+    progress: Progress = silent,
 ) -> Evaluation:
     """Evaluate a table of predictions and write a folder.
 
@@ -102,6 +104,8 @@ def evaluate(
         The target of predictions that do not say theirs.
     draws, permutations, seed
         Of the bootstrap and of the control with permuted people.
+    progress
+        Counts the rows of cells, and their comparisons.
 
     Raises
     ------
@@ -129,9 +133,13 @@ def evaluate(
             do="; ".join(adopted.not_filled) or "give --cohort with the expression of these people and genes",
         )
     study = make_study(predictions, cohort, split)
+    count = sum(len(cell.rows) + len(choose_pairs(cell.rows)) for cell in cells)
     # A stranger's predictions may be so large that their squares are not finite: those genes are undefined.
-    with np.errstate(over="ignore", invalid="ignore"):
-        results = [evaluate_cell(cell, predictions, study, draws, permutations, seed) for cell in cells]
+    with (
+        np.errstate(over="ignore", invalid="ignore"),
+        progress("evaluate", count, "rows and comparisons") as bar,
+    ):
+        results = [evaluate_cell(cell, predictions, study, draws, permutations, seed, bar) for cell in cells]
     checks = (
         *run_checks(predictions, cells, cohort=cohort, split=split),
         permuted_people({result.cell.name: result.permuted for result in results}),
@@ -161,8 +169,9 @@ def evaluate_cell(
     draws: int,
     permutations: int,
     seed: int,
+    bar: Advance,
 ) -> CellResult:
-    """Return what one cell comes to; arguments as those of `evaluate`."""
+    """Return what one cell comes to; `bar` counts its rows and comparisons, other arguments as `evaluate`."""
     families = study.families(cell.individuals)
     people = PeopleDraws(make_draws(study.blocks(cell.genes), families, draws=draws, seed=seed))
     population, components = study.populations(cell.individuals), study.components_of(cell.individuals)
@@ -177,7 +186,11 @@ def evaluate_cell(
         measured.append((metrics, summary[row.label]))
         per_gene.append(per_gene_frame(cell, metrics))
         permuted[row.label] = permute_people(row, permutations=permutations, seed=seed)
-    comparisons = [compare(a, b, people) for a, b in choose_pairs(cell.rows)]
+        bar.advance(1, row.label)
+    comparisons = []
+    for a, b in choose_pairs(cell.rows):
+        comparisons.append(compare(a, b, people))
+        bar.advance(1, f"{a.label} and {b.label}")
     curve = curve_points(cell, measured)
     return CellResult(cell, summary, per_gene, comparisons, permuted, people.draws, curve)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from glm2x.cohort.cohort import Cohort
 from glm2x.evaluation.check import Check, not_run, some
 from glm2x.evaluation.metrics import NULL_RATIO
-from glm2x.evaluation.tables import BASELINES, Cell, CellRow, gene_rows
+from glm2x.evaluation.tables import Cell, CellRow, gene_rows, is_baseline
 from glm2x.genome.genes import window_interval
 
 LOOKED_AT = 2_000
@@ -162,7 +162,7 @@ def _differing_sequence(rows: Sequence[CellRow], groups: Sequence[_Groups]) -> C
     haplotypes make any other model so.
     """
     name = "differing_sequence"
-    models = [row for row in rows if row.key.model not in BASELINES]
+    models = [row for row in rows if not is_baseline(row.key.model)]
     if not models:
         return not_run(name, "a model that is no linear baseline", leak=False)
     constant = []

@@ -5,7 +5,7 @@ No model of the window can be expected to correlate with measurements by more th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +21,6 @@ from glm2x.reml import p_of_zero, project, relationship_eigen, reml
 SIGNIFICANT_FDR = 0.05
 MIN_PEOPLE = 20
 """With fewer people to learn from h2 is not estimated."""
-
-_MANY = 200  # genes that take longer than a second
 
 
 @dataclass(frozen=True)
@@ -72,23 +70,14 @@ def heritabilities(
     found = np.full((2, len(genes)), np.nan)
     rows = [(g, row) for g, row in enumerate(gene_rows(cohort, genes)) if row is not None]
     if len(fit) >= MIN_PEOPLE:
-        for g, row in _shown(rows):
-            here = fit[np.isfinite(values[row, fit])]
-            if len(here) >= MIN_PEOPLE:
-                dosage = cohort.dosages(cohort.gene_ids[row], window).dosage[here]
-                found[:, g] = estimate(dosage, values[row, here])
+        with progress("heritability", len(rows), "genes") as bar:
+            for g, row in rows:
+                here = fit[np.isfinite(values[row, fit])]
+                if len(here) >= MIN_PEOPLE:
+                    dosage = cohort.dosages(cohort.gene_ids[row], window).dosage[here]
+                    found[:, g] = estimate(dosage, values[row, here])
+                bar.advance(1)
     return Heritability(found[0], found[1], len(fit))
-
-
-def _shown(rows: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Give the rows, and show how far they are where there are seconds of work."""
-    if len(rows) < _MANY:
-        yield from rows
-        return
-    with progress("heritability", len(rows)) as bar:
-        for row in rows:
-            yield row
-            bar.advance()
 
 
 def estimate(dosage: NDArray[np.float32], target: Array) -> tuple[float, float]:

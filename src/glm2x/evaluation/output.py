@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -22,6 +21,8 @@ from glm2x.evaluation.study import Study, people_column
 from glm2x.evaluation.tables import Cell, RowKey, gene_rows
 from glm2x.evaluation.target_checks import is_transductive
 from glm2x.evaluation.uncertainty import Draws
+from glm2x.files import distinct_names
+from glm2x.predictions import Predictions
 
 FORMAT_VERSION = 1
 
@@ -68,7 +69,7 @@ def metrics_content(
             "rows_without_observed": frame["observed"].null_count(),
             "validation_individuals": validation,
             "cells": {result.cell.name: _cell_block(result) for result in results},
-            "files": [{"name": Path(name).name, **asdict(said)} for name, said in predictions.sources],
+            "files": _files(predictions),
             "ignored_columns": list(predictions.ignored_columns),
             "cohort_digest": cohort.digest if cohort else metadata.cohort_digest,
             "split_digest": split.digest if split else metadata.split_digest,
@@ -91,6 +92,13 @@ def metrics_content(
     }
     found: dict[str, Any] = _json(value)
     return found
+
+
+def _files(predictions: Predictions) -> list[dict[str, Any]]:
+    names = distinct_names([name for name, _ in predictions.sources])
+    return [
+        {"name": name, **asdict(said)} for name, (_, said) in zip(names, predictions.sources, strict=True)
+    ]
 
 
 def _cell_block(result: CellResult) -> dict[str, int]:

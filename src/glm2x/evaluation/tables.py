@@ -37,6 +37,13 @@ BASELINES = (
     "informed-gblup",
     "informed-ridge",
 )
+
+
+def is_baseline(model: str) -> bool:
+    """Whether a model is a baseline, also one that is called after its origin, as `ridge (run-a)`."""
+    return model.partition(" (")[0] in BASELINES
+
+
 Rows = NDArray[np.uint32] | slice
 _KEY = ("model", "strategy", "train_individuals")
 _PIECE = 2**15  # rows of a table
@@ -140,7 +147,8 @@ def row_labels(frame: pl.DataFrame) -> dict[RowKey, str]:
 
 
 def _display_order(key: RowKey) -> tuple[int, str, int, str, int]:
-    baseline = BASELINES.index(key.model) if key.model in BASELINES else len(BASELINES)
+    name = key.model.partition(" (")[0]
+    baseline = BASELINES.index(name) if name in BASELINES else len(BASELINES)
     strategy = key.strategy or ""
     step = _STRATEGIES.index(strategy) + 1 if strategy in _STRATEGIES else 0
     size = -1 if key.train_individuals is None else key.train_individuals

@@ -13,16 +13,18 @@ import jinja2
 
 import glm2x
 from glm2x.files import refuse_existing, write_aside
-from glm2x.report.format import base_pairs, clean, count
+from glm2x.progress import Progress, silent
+from glm2x.report.format import base_pairs, clean, count, counted, join_words
 from glm2x.report.results import Results, read_results
 from glm2x.report.roles import followed
-from glm2x.report.runs import Run, read_run
+from glm2x.report.runs import Joint, Run, RunOf, read_run
 from glm2x.report.section import Section, Subject
 from glm2x.report.sections import (
     against,
     calibration,
     cells,
     checks,
+    compared,
     facts,
     few_shot,
     genes,
@@ -46,6 +48,7 @@ SECTIONS = (
     Section("calibration", "Calibration", calibration.context),
     Section("few-shot", "Few-shot curve", few_shot.context),
     Section("people", "Best and worst genes", people.context),
+    Section("runs", "Runs", compared.context),
     Section("training", "Training", training.context),
     Section("split", "Split", split.context),
     Section("checks", "Checks and controls", checks.context),
@@ -54,13 +57,17 @@ SECTIONS = (
 )
 """The sections in their order on the page."""
 
+_NAMED = 4  # results that a title names
+
 
 def write_report(
     folder: Path | str,
     *,
-    runs: Sequence[Path | str] = (),
+    runs: Sequence[Path | str | RunOf] = (),
+    joint: Joint | None = None,
     out: Path | str | None = None,
     force: bool = False,
+    progress: Progress = silent,
 ) -> Path:
     """Write the report of an evaluation as one HTML file.
 
@@ -71,10 +78,14 @@ def write_report(
         `split.json` where there was one.
     runs
         Run folders of `glm2x train`, for the training curves and the facts of the run.
+    joint
+        What the evaluation compares, where it was made of several results.
     out
         The file to write; `report.html` in `folder` when not given.
     force
         Replace a report that is there.
+    progress
+        Counts sections.
 
     Returns
     -------
@@ -90,13 +101,15 @@ def write_report(
     """
     target = Path(folder) / "report.html" if out is None else Path(out)
     refuse_existing(target, force=force)
-    page = render(read_results(folder), [read_run(run) for run in runs])
+    page = render(read_results(folder), [read_run(run) for run in runs], joint, progress)
     with write_aside(target, force=force) as aside:
         aside.write_text(page, encoding="utf-8")
     return target
 
 
-def render(results: Results, runs: Sequence[Run]) -> str:
+def render(
+    results: Results, runs: Sequence[Run], joint: Joint | None = None, progress: Progress = silent
+) -> str:
     """Return the page as HTML.
 
     Everything that comes from a table, a configuration or a history is escaped by the template. As they
@@ -115,25 +128,38 @@ def render(results: Results, runs: Sequence[Run]) -> str:
     script = (here / "sort.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     tested = [row for row in results.rows if row.label in results.cells.get(results.main_cell, {})]
-    subject = Subject(results, followed(tested), tuple(runs))
+    subject = Subject(results, followed(tested), tuple(runs), joint)
     return environment.get_template("report.html.j2").render(
         css=(here / "report.css").read_text("utf-8"),
         script=script,
         script_hash=f"sha256-{digest}",
         version=glm2x.__version__,
-        title="Personal gene expression: " + (subject.follow.words if subject.follow else "baselines"),
+        title=f"Personal gene expression: {_about(subject)}",
         subtitle=_subtitle(results),
-        sections=_drawn(subject, environment),
+        sections=_drawn(subject, environment, progress),
     )
 
 
-def _drawn(subject: Subject, environment: jinja2.Environment) -> list[tuple[Section, str]]:
+def _about(subject: Subject) -> str:
+    """Return what the page is about, for its title."""
+    if subject.joint is not None:
+        names = [clean(name) for name in subject.joint.results]
+        many = len(names) > _NAMED
+        return f"comparison of {counted(len(names), 'result') if many else join_words(names)}"
+    return subject.follow.words if subject.follow else "baselines"
+
+
+def _drawn(
+    subject: Subject, environment: jinja2.Environment, progress: Progress
+) -> list[tuple[Section, str]]:
     """Return the sections that this page has, each with its HTML."""
     found = []
-    for section in SECTIONS:
-        values = section.context(subject)
-        if values is not None:
-            found.append((section, environment.get_template(section.template).render(values)))
+    with progress("report", len(SECTIONS), "sections") as bar:
+        for section in SECTIONS:
+            values = section.context(subject)
+            if values is not None:
+                found.append((section, environment.get_template(section.template).render(values)))
+            bar.advance(1, section.title)
     return found
 
 

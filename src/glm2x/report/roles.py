@@ -107,7 +107,7 @@ def arrange(rows: Sequence[Mapping[str, Any]]) -> tuple[Row, ...]:
 
 
 def _role(model: str, strategy: str | None) -> Role:
-    if model in BASELINES:
+    if model.partition(" (")[0] in BASELINES:  # also one that is called after its origin
         return "baseline"
     return "reference" if strategy == "reference" else "model"
 

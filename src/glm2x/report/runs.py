@@ -33,14 +33,47 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class RunOf:
+    """A run folder to draw, the name it goes by, and its model in the predictions.
+
+    Without a name it is the folder's; without a model it is the backbone's. An empty model is in no row.
+    """
+
+    folder: Path
+    name: str | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True)
+class Joint:
+    """That an evaluation compares several results: their names, and what was merged and told apart."""
+
+    results: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Run:
-    """One run folder: its name, resolved configuration (as text and parsed), facts and phases."""
+    """One run folder: its name, resolved configuration (as text and parsed), facts and phases.
+
+    `model` is what it is called in the predictions, and `draw` its draw of a few people, if it is of one.
+    """
 
     name: str
     config: dict[str, Any]
     config_text: str
     facts: dict[str, Any]
     phases: tuple[Phase, ...]
+    model: str
+    train_individuals: int | None = None
+    draw: int | None = None
+
+    def setting(self, key: str) -> Any:
+        """Return a setting by its dotted name; None where the configuration has none."""
+        value: Any = self.config
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        return value
 
 
 @dataclass(frozen=True)
@@ -53,7 +86,7 @@ class RunFacts:
     config_title: str
 
 
-def read_run(folder: Path | str) -> Run:
+def read_run(given: Path | str | RunOf) -> Run:
     """Read a run folder.
 
     Raises
@@ -61,7 +94,8 @@ def read_run(folder: Path | str) -> Run:
     DataError
         The folder or one of `config.yml` and `history.jsonl` is missing or not readable.
     """
-    folder = Path(folder)
+    named = given if isinstance(given, RunOf) else RunOf(Path(given))
+    folder = named.folder
     if not folder.is_dir():
         raise DataError(
             "the run is not a folder",
@@ -77,13 +111,31 @@ def read_run(folder: Path | str) -> Run:
     facts = read_json(folder / "run.json") if (folder / "run.json").is_file() else {}
     history = _read_history(folder / "history.jsonl")
     names = list(dict.fromkeys(str(line.get("phase", "training")) for line in history))
+    config = config if isinstance(config, dict) else {}
+    backbone = config.get("backbone")
+    own = str(backbone.get("name")) if isinstance(backbone, dict) else ""
+    people, draw = _learnt(folder / "checkpoint")
     return Run(
-        name=folder.name,
-        config=config if isinstance(config, dict) else {},
+        name=named.name or folder.name,
+        config=config,
         config_text=config_text,
         facts=facts if isinstance(facts, dict) else {},
         phases=tuple(_phase(n, history) for n in names),
+        model=own if named.model is None else named.model,
+        train_individuals=people,
+        draw=draw,
     )
+
+
+def _learnt(checkpoint: Path) -> tuple[int | None, int | None]:
+    """Return how many people a checkpoint learnt from, and their draw; None where it does not say."""
+    found: list[int | None] = []
+    for name, keys in (("state.json", ("metadata", "train_individuals")), ("split.json", ("draw",))):
+        value: Any = read_json(checkpoint / name) if (checkpoint / name).is_file() else None
+        for key in keys:
+            value = value.get(key) if isinstance(value, dict) else None
+        found.append(value if isinstance(value, int) else None)
+    return found[0], found[1]
 
 
 def _read_history(path: Path) -> list[dict[str, Any]]:

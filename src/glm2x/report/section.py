@@ -11,7 +11,7 @@ import polars as pl
 
 from glm2x.report.results import Results
 from glm2x.report.roles import Row
-from glm2x.report.runs import Run
+from glm2x.report.runs import Joint, Run
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,14 @@ class Subject:
         The row that headline and figures follow; None where all rows are baselines.
     runs
         The training runs that were given.
+    joint
+        What the evaluation compares; None of an evaluation of its own.
     """
 
     results: Results
     follow: Row | None
     runs: tuple[Run, ...]
+    joint: Joint | None = None
 
     @cached_property
     def predictions(self) -> pl.DataFrame | None:

@@ -109,6 +109,11 @@ class Checkpoint:
         """The file of the split that the model was trained with."""
         return self.folder / SPLIT
 
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of `state.json`, which holds those of the other files."""
+        return sha256(self.folder / STATE)
+
     def load_into(self, model: nn.Module) -> None:
         """Copy the weights into `model`.
 

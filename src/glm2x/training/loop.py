@@ -122,7 +122,8 @@ def train_phase(
     trained = _Trained(fabric, model, module, stepper, batcher)
     batches = len(_order(work, epoch=0))
     steps = math.ceil(batches / phase.accumulate)
-    with progress(f"{phase.name} phase", (phase.epochs - state.epoch) * batches) as bar:
+    samples = (phase.epochs - state.epoch) * len(work.data.train)
+    with progress(f"{phase.name} phase", samples, "samples") as bar:
         for epoch in range(state.epoch, phase.epochs):
             began = time.monotonic()
             rate = work.learning_rate * factor(training.schedule, epoch, phase.epochs)
@@ -210,7 +211,7 @@ def _train_epoch(work: PhaseRun, trained: _Trained, epoch: int, bar: Advance) ->
                     _require_finite(value, "training", where)
                     fabric.backward(loss * (len(rows) / people))
                 total += value * len(rows)
-                bar.advance(1)
+                bar.advance(len(rows))
             if training.gradient_clip is not None:
                 fabric.clip_gradients(trained.module, trained.stepper, max_norm=training.gradient_clip)
             trained.stepper.step()

@@ -134,7 +134,7 @@ def _predict(
     at_once = model.windows_at_once(config.window)
     predicted = np.zeros((len(chosen), len(people)))
     mine = range(ranks.rank, len(chosen), ranks.size)
-    with (progress if ranks.is_first else silent)("predict", len(mine)) as bar:
+    with (progress if ranks.is_first else silent)("predict", len(mine), "genes") as bar:
         for row in mine:
             name = chosen[row]
             _require_window(inputs.gene(name), name, config.window, checkpoint)

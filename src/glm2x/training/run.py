@@ -17,10 +17,9 @@ from glm2x.cohort.dictionary import HaplotypeDictionary
 from glm2x.cohort.target import Target, make_target
 from glm2x.config import TrainConfig
 from glm2x.embeddings.spec import StoreSpec
-from glm2x.files import sha256
 from glm2x.progress import Progress, silent
 from glm2x.training.batches import parts_of
-from glm2x.training.checkpoint import STATE, Checkpoint, Metadata, copy_for_prediction, load_checkpoint
+from glm2x.training.checkpoint import Checkpoint, Metadata, copy_for_prediction, load_checkpoint
 from glm2x.training.fabric import start_fabric
 from glm2x.training.inputs import Embeddings, HaplotypeSource, Inputs, inputs_of
 from glm2x.training.loop import Log, PhaseRun, train_phase
@@ -183,7 +182,7 @@ def _identity(work: _Work) -> dict[str, str | None]:
         "cohort_digest": work.cohort.digest,
         "split_digest": work.split.digest,
         "store_digest": work.inputs.store.spec.digest if isinstance(work.inputs, Embeddings) else None,
-        "start_from_digest": None if work.origin is None else sha256(work.origin.folder / STATE),
+        "start_from_digest": None if work.origin is None else work.origin.digest,
         **{f"{name}_samples_digest": part.digest() for name, part in work.data.items()},
     }
 

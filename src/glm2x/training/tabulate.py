@@ -101,6 +101,7 @@ def predictions_of(
             glm2x_version=__version__,
             split_family=sides.family,
             covariates=_covariates(checkpoint, target),
+            checkpoint_digest=checkpoint.digest,
         ),
     )
 

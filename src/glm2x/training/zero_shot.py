@@ -64,7 +64,7 @@ def zero_shot(
     place = torch.device(require_device(device))
     model.to(place)
     coverage = np.empty((len(rows), len(people)))
-    with progress(STRATEGY, len(rows)) as bar:
+    with progress(STRATEGY, len(rows), "genes") as bar:
         for number, row in enumerate(rows.tolist()):
             gene = cohort.genes[row]
             tss = model.window // 2 - (gene.strand == "-")

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any
@@ -30,21 +30,11 @@ from glm2x.genome.counts import Counts
 from glm2x.genome.reference.indexed import Reference
 from glm2x.genome.vcf.file import open_variants, read_records, row_order, unsorted
 from glm2x.genome.vcf.lines import refuse_uneven_lines
-
-Progress = Callable[[str, int], AbstractContextManager[Any]]
-
-
-class _Silent:
-    def advance(self, n: int = 1, message: str = "") -> None:
-        """Count nothing."""
-
-
-def _silent(label: str, total: int) -> AbstractContextManager[Any]:
-    return nullcontext(_Silent())
+from glm2x.progress import Progress, silent
 
 
 def write_consensus(
-    reference: Reference, plan: ConsensusPlan, out: Path, *, progress: Progress = _silent
+    reference: Reference, plan: ConsensusPlan, out: Path, *, progress: Progress = silent
 ) -> Counts:
     """Write the missing files of a plan; an interrupted run leaves whole files only.
 
@@ -76,7 +66,7 @@ def write_consensus(
     texts = _Texts(reference, plan)
     with tempfile.TemporaryFile(dir=out) as spill:
         carriers = _read(plan, texts, spill, counts, progress)
-        with progress("writing", len(plan.missing) * len(plan.contigs)) as bar:
+        with progress("writing", len(plan.missing) * len(plan.contigs), "contigs") as bar:
             for first in range(0, len(plan.missing), FILES_AT_ONCE):
                 batch = plan.missing[first : first + FILES_AT_ONCE]
                 _write_batch(plan, batch, carriers, texts, out, bar)
@@ -113,7 +103,7 @@ def _read(
         by_file.setdefault((source.path, source.among_others), {})[source.contig] = contig
     people = _people(plan)
     carriers: dict[str, Carriers] = {}
-    with progress("reading variants", len(plan.sources)) as bar:
+    with progress("reading variants", len(plan.sources), "contigs") as bar:
         for (path, among_others), names in by_file.items():
             refuse_uneven_lines(path)
             here = Counts()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import chain, groupby
 from operator import attrgetter
@@ -28,6 +28,10 @@ from glm2x.genome.vcf.file import (
     unsorted,
 )
 from glm2x.genome.vcf.lines import refuse_uneven_lines
+from glm2x.progress import Advance, Progress, silent
+
+_MB = 1_000_000
+_TOLD_EVERY = 1_000  # records
 
 
 def read_variants(
@@ -38,6 +42,8 @@ def read_variants(
     contigs: Mapping[str, NDArray[np.uint8] | None],
     kind: VariantKind = "snp",
     unphased: Unphased = "mask",
+    ends: Mapping[str, int] | None = None,
+    progress: Progress = silent,
 ) -> tuple[dict[str, PhasedVariants], Counts]:
     """Read the phased variants of some individuals, and write them to a folder as they come.
 
@@ -58,6 +64,10 @@ def read_variants(
         `snp`, or `all` for indels, MNPs and other changes of letters too.
     unphased
         What an unphased heterozygote becomes: N (`mask`) or an error.
+    ends
+        By contig, about where its records end, 0-based in bp: what `progress` is measured by.
+    progress
+        Counts megabases.
 
     Returns
     -------
@@ -73,36 +83,55 @@ def read_variants(
     counts = Counts()
     found: dict[str, PhasedVariants] = {}
     source: dict[str, Path] = {}
-    for path in paths:
-        refuse_uneven_lines(path)
-        reader = open_variants(path, individuals)
-        order = row_order(reader.samples, individuals, path)
-        in_order = np.array_equal(order, np.arange(len(reader.samples)))
-        with names_as_text(path), closing(read_records(reader, path)) as records:
-            for name, on_contig in groupby(records, key=attrgetter("CHROM")):
-                contig = wanted.get(contig_key(name))
-                if contig is None:
-                    for record in on_contig:
-                        counts.add("other_contig", site(record))
-                    continue
-                first = next(on_contig)
-                _refuse_second(contig, first, path, source)
-                with closing(VariantsWriter(folder, contig, len(individuals))) as writer:
-                    columns = ContigColumns(
-                        contig,
-                        contigs[contig],
-                        individuals=individuals,
-                        order=None if in_order else order,
-                        out=writer,
-                        counts=counts,
-                        path=path,
-                        kind=kind,
-                        unphased=unphased,
-                    )
-                    for record in chain([first], on_contig):
-                        columns.add(record)
-                    found[contig] = columns.finish()
+    ends = ends or {}
+    with progress("reading variants", sum(_megabases(end) for end in ends.values()), "Mb") as bar:
+        for path in paths:
+            refuse_uneven_lines(path)
+            reader = open_variants(path, individuals)
+            order = row_order(reader.samples, individuals, path)
+            in_order = np.array_equal(order, np.arange(len(reader.samples)))
+            with names_as_text(path), closing(read_records(reader, path)) as records:
+                for name, on_contig in groupby(records, key=attrgetter("CHROM")):
+                    contig = wanted.get(contig_key(name))
+                    if contig is None:
+                        bar.advance(0, f"passing over {name}")
+                        for record in on_contig:
+                            counts.add("other_contig", site(record))
+                        continue
+                    first = next(on_contig)
+                    _refuse_second(contig, first, path, source)
+                    with closing(VariantsWriter(folder, contig, len(individuals))) as writer:
+                        columns = ContigColumns(
+                            contig,
+                            contigs[contig],
+                            individuals=individuals,
+                            order=None if in_order else order,
+                            out=writer,
+                            counts=counts,
+                            path=path,
+                            kind=kind,
+                            unphased=unphased,
+                        )
+                        for record in _told(chain([first], on_contig), ends.get(contig, 0), bar):
+                            columns.add(record)
+                        found[contig] = columns.finish()
     return found, counts
+
+
+def _megabases(position: int) -> int:
+    return -(-position // _MB)
+
+
+def _told(records: Iterable[Any], end: int, bar: Advance) -> Iterator[Any]:
+    """Give a contig's records, and tell how far they are towards its end."""
+    last, told = _megabases(end), 0
+    for number, record in enumerate(records, start=1):
+        yield record
+        if number % _TOLD_EVERY == 0:
+            reached = min(record.POS // _MB, last)
+            bar.advance(reached - told, record.CHROM)
+            told = reached
+    bar.advance(last - told)
 
 
 def _refuse_second(contig: str, record: Any, path: Path, source: dict[str, Path]) -> None:

@@ -55,4 +55,6 @@ def looks(tested: Sequence[tuple[str, str]], baselines: Sequence[tuple[str, str]
     """
     lines = list(dict.fromkeys(line for _, line in tested))
     found = {label: _MODELS[lines.index(line) % len(_MODELS)] for label, line in tested}
-    return found | {label: BASELINES.get(model, Look(_GREY, "D")) for label, model in baselines}
+    return found | {
+        label: BASELINES.get(model.partition(" (")[0], Look(_GREY, "D")) for label, model in baselines
+    }

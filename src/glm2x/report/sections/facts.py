@@ -7,7 +7,7 @@ from typing import Any
 
 from glm2x.report.format import MISSING, base_pairs, clean, count, join_words
 from glm2x.report.results import Results
-from glm2x.report.runs import run_facts
+from glm2x.report.runs import Joint, run_facts
 from glm2x.report.section import Subject
 from glm2x.report.target import described
 
@@ -17,7 +17,7 @@ def context(subject: Subject) -> dict[str, Any]:
     return {
         "facts": facts(subject.results),
         "runs": run_facts(list(subject.runs)),
-        "commands": commands(subject.results, [run.name for run in subject.runs]),
+        "commands": commands(subject.results, [run.name for run in subject.runs], subject.joint),
     }
 
 
@@ -59,8 +59,11 @@ def _replicates(results: Results) -> Sequence[str]:
     return list(names)[:20]
 
 
-def commands(results: Results, runs: Sequence[str]) -> str:
+def commands(results: Results, runs: Sequence[str], joint: Joint | None = None) -> str:
     """Return the commands that make the page again; in capitals what the evaluation does not know."""
+    if joint is not None:
+        trained = [f"glm2x train {name}/config.yml" for name in map(clean, runs)]
+        return "\n".join([*trained, f"glm2x report {' '.join(map(clean, joint.results))} --out DIR"])
     linear = dict.fromkeys(clean(row.model) for row in results.rows if row.role == "baseline")
     target, window = results.target or "TARGET", f"--window {results.metrics.get('window') or 'BP'}"
     if any(model.startswith("informed-") for model in linear):
