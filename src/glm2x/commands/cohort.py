@@ -65,6 +65,8 @@ def build(
     """
     from glm2x.cohort.build import build_cohort
     from glm2x.cohort.sources import CohortSources
+    from glm2x.commands.recorded import sources_of
+    from glm2x.provenance import artefact, record
 
     sources = CohortSources(variants, expression, reference, individuals, covariates, genes)
     manifest = build_cohort(
@@ -76,6 +78,12 @@ def build(
         contigs=None if contigs is None else comma_separated(contigs, "--contigs"),
         without_variants=comma_separated(without_variants, "--without-variants"),
         force=force,
+    )
+    typed = (*variants, expression, reference, genes, individuals, covariates)
+    record(
+        out,
+        outputs=[artefact("cohort", out, manifest["digest"])],
+        inputs=sources_of(manifest, typed),
     )
     _describe(manifest)
     say(f"written to {out}")

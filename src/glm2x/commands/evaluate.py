@@ -35,19 +35,31 @@ def evaluate(
     """
     from glm2x.cohort.cohort import Cohort
     from glm2x.cohort.split import Split
+    from glm2x.commands.recorded import of_cohort, of_split
     from glm2x.errors import UsageError
     from glm2x.evaluation.evaluate import evaluate as measure
     from glm2x.predictions import read_predictions
+    from glm2x.provenance import artefact, record_with_history
 
     if not predictions:
         raise UsageError("no table of predictions was given", wanted="one or more .parquet or .csv files")
+    opened, sides = Cohort.open(cohort) if cohort else None, Split.load(split) if split else None
     result = measure(
         read_predictions(predictions),
         out,
-        cohort=Cohort.open(cohort) if cohort else None,
-        split=Split.load(split) if split else None,
+        cohort=opened,
+        split=sides,
         force=force,
         target=target,
+    )
+    record_with_history(
+        out,
+        outputs=[artefact("evaluation", out)],
+        inputs=[
+            *([of_cohort(opened, cohort)] if opened and cohort else []),
+            *of_split(sides, split),
+            *(artefact("predictions", path) for path in predictions),
+        ],
     )
     _show(result.metrics)
     say(f"written to {out}")
