@@ -14,6 +14,7 @@ def evaluate(
     cohort: Path | None = None,
     split: Path | None = None,
     target: Literal["log", "residual", "residual-all", "z-score", "inverse-normal"] | None = None,
+    loci: str | None = None,
     force: bool = False,
 ) -> None:
     """Measure and compare predictions; exit code 3 when a leak check fails.
@@ -23,13 +24,16 @@ def evaluate(
     predictions
         Tables: .parquet of glm2x, or .csv with at least the columns gene, individual, predicted.
     out
-        The folder to write: metrics.json, per_gene.parquet, comparisons.parquet, few_shot.parquet.
+        The folder to write: metrics.json, per_gene.parquet, comparisons.parquet, few_shot.parquet,
+        loci.parquet.
     cohort
         Adds measurements that tables lack, populations, positions of genes, and checks.
     split
         Adds sides that tables lack, h2 (with --cohort), and checks.
     target
         What tables that do not say it predict (default: log, where measurements are filled in).
+    loci
+        Genes whose window the report shows beside those it chooses, by commas (with --cohort).
     force
         Replace what is there.
     """
@@ -51,6 +55,7 @@ def evaluate(
         split=sides,
         force=force,
         target=target,
+        loci=[name.strip() for name in loci.split(",") if name.strip()] if loci else (),
     )
     record_with_history(
         out,

@@ -23,8 +23,10 @@ from glm2x.report.sections import (
     facts,
     few_shot,
     genes,
+    loci,
     people,
     per_gene,
+    reproduce,
     rows,
     split,
     summary,
@@ -38,11 +40,13 @@ SECTIONS = (
     Section("genes-figure", "Across genes", genes.context),
     Section("few-shot", "Few-shot curve", few_shot.context),
     Section("people", "Predicted and observed", people.context),
+    Section("loci", "Loci", loci.context),
     Section("training", "Training", training.context),
     Section("split", "Split", split.context),
     Section("checks", "Checks and controls", checks.context),
     Section("per-gene", "Every gene", per_gene.context),
     Section("facts", "How this was made", facts.context),
+    Section("reproduce", "To reproduce", reproduce.context),
 )
 """The sections in their order on the page."""
 
