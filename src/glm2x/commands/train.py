@@ -117,7 +117,11 @@ def _record(
     table = out / PREDICTIONS
     record(
         out,
-        outputs=[*checkpoints_in(out), *([artefact("predictions", table)] if table.is_file() else [])],
+        outputs=[
+            artefact("run", out),
+            *checkpoints_in(out),
+            *([artefact("predictions", table)] if table.is_file() else []),
+        ],
         inputs=[
             *(of_cohort(cohort, settings.cohort), *of_split(split, settings.split)),
             *(*of_store(settings.embeddings), *of_checkpoint(settings.start_from)),

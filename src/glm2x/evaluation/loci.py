@@ -192,7 +192,7 @@ def _chosen(
     )
     ranked = frame.sort("pearson", "gene", descending=[True, False])["gene"].head(LARGEST)
     for place, gene in enumerate(ranked):
-        found[gene] = "largest r" if place == 0 else f"r number {place + 1}"
+        found[gene] = "largest r" if place == 0 else "second largest r"
     for comparison in result.comparisons:
         if linear is not None and (comparison.a, comparison.b) == (tested.label, linear.label):
             for gene, why in _most_different(result.cell, comparison, places).items():

@@ -19,7 +19,9 @@ STEMS = 300
 """Variants of the upper panels at most, those of the largest |r|."""
 
 _GREY, _RAISES, _LOWERS = "#8c939d", "#0072b2", "#d55e00"
-_WIDTH, _ROW = 940, 15.0  # CSS pixels
+# CSS pixels: the whole, its columns, and from below: axis of the matrix, a row of it, leads, axis, panels
+_WIDTH, _LEFT, _MAIN, _SIDE = 940.0, 56.0, 620.0, 180.0
+_BELOW, _ROW, _LEADS, _AXIS, _PANEL, _BETWEEN = 46.0, 15.0, 34.0, 40.0, 76.0, 28.0
 _DECIMALS = re.compile(r"(\d+\.\d{2})\d+")
 
 Array = NDArray[np.float64]
@@ -85,23 +87,33 @@ def locus_figure(
         Of expression.
     """
     rows = len(carried.copies)
-    heights = [*[92.0] * len(traces), 34.0, max(_ROW * rows, 30.0)]
+    bottom = _BELOW + max(_ROW * rows, 30.0)
+    height = bottom + _LEADS + _AXIS + (_PANEL + _BETWEEN) * len(traces)
     with style():
-        figure = Figure(figsize=(_WIDTH / 72, (sum(heights) + 130) / 72), layout="constrained")
+        figure = Figure(figsize=(_WIDTH / 72, height / 72))
         FigureCanvasSVG(figure)
-        grid = figure.add_gridspec(len(heights), 2, width_ratios=[3.1, 1], height_ratios=heights, hspace=0.02)
+
+        def panel(x: float, y: float, width: float, high: float) -> Axes:
+            return figure.add_axes((x / _WIDTH, y / height, width / _WIDTH, high / height))
+
         limits = (-window / 2000, window / 2000)
-        uppers = [figure.add_subplot(grid[i, 0]) for i in range(len(traces))]
-        for i, (axes, trace) in enumerate(zip(uppers, traces, strict=True)):
+        tops = [bottom + _LEADS + _AXIS + (_PANEL + _BETWEEN) * i for i in reversed(range(len(traces)))]
+        for trace, y in zip(traces, tops, strict=True):
+            axes = panel(_LEFT, y, _MAIN, _PANEL)
             _stems(axes, distance / 1000, trace, limits)
-            if i < len(traces) - 1:
-                axes.tick_params(labelbottom=False)
-        uppers[-1].set_xlabel("distance from the TSS in the gene's direction, kb", labelpad=1)
-        _leads(figure.add_subplot(grid[-2, 0]), distance[carried.column] / 1000, limits)
-        matrix = figure.add_subplot(grid[-1, 0])
+            axes.tick_params(labelbottom=y == tops[-1])
+        axes.set_xlabel("distance from the TSS in the gene's direction, kb", labelpad=1)
+        _leads(panel(_LEFT, bottom + 2, _MAIN, _LEADS - 4), distance[carried.column] / 1000, limits)
+        matrix = panel(_LEFT, _BELOW, _MAIN, bottom - _BELOW)
         _matrix(matrix, carried)
-        _means(figure.add_subplot(grid[-1, 1], sharey=matrix), carried, unit)
-        _key(figure.add_subplot(grid[0, 1]))
+        right = _WIDTH - _SIDE - 10
+        means = panel(right, _BELOW, _SIDE, bottom - _BELOW)
+        means.sharey(matrix)
+        _means(means, carried, unit)
+        _key(panel(right, tops[0], _SIDE, _PANEL))
+        if len(traces) > 1:
+            across = max(tops[0] - _BETWEEN - tops[-1], _PANEL)
+            _agreement(panel(right, tops[-1], _SIDE, across), traces[0].r, traces[1].r, across / _SIDE)
         picture = to_picture(figure, name=name, alt=alt)
     return replace(picture, svg=re.sub(r' d="[^"]*"', lambda d: _DECIMALS.sub(r"\1", d[0]), picture.svg))
 
@@ -126,7 +138,11 @@ def _stems(axes: Axes, kb: Array, trace: Trace, limits: tuple[float, float]) -> 
     axes.set_ylabel("|r|")
     axes.locator_params(axis="y", nbins=3)
     axes.grid(axis="y")
-    axes.set_title(trace.title, loc="left", pad=3)
+    axes.set_title(trace.title, loc="left", pad=4)
+    if not np.isfinite(trace.r).any():
+        axes.text(
+            0.02, 0.5, "null: the same for everybody", transform=axes.transAxes, va="center", color=MUTED
+        )
     axes.annotate(
         "TSS",
         (0, 1),
@@ -176,15 +192,42 @@ def _matrix(axes: Axes, carried: Carried) -> None:
     axes.set_xlabel(f"{columns} variants")
 
 
-def _cells(axes: Axes, filled: NDArray[np.bool_], colour: str, edge: float) -> None:
-    """Draw some cells as one path."""
-    where = np.argwhere(filled)
-    if not len(where):
-        return
-    corners = np.array([[edge, 0.12], [1 - edge, 0.12], [1 - edge, 0.88], [edge, 0.88], [edge, 0.12]]) - 0.5
-    points = (where[:, None, ::-1] + corners).reshape(-1, 2)
-    codes = np.tile([Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY], len(where))
+def _agreement(axes: Axes, measured: Array, predicted: Array, shape: float) -> None:
+    """Draw each variant's r with the prediction against its r with what was measured, signs and all.
+
+    `shape` is the height of the axes over their width.
+    """
+    both = np.flatnonzero(np.isfinite(measured) & np.isfinite(predicted))
+    size = np.maximum(np.abs(measured[both]), np.abs(predicted[both]))
+    kept = both[np.argsort(-size, kind="stable")[:STEMS]]
+    x, y = measured[kept], predicted[kept]
+    reach = 1.12 * max(float(np.abs(x).max(initial=0.0)), 0.1)
+    axes.axhline(0, color=MUTED, linewidth=0.7, dashes=(3, 3))
+    axes.axvline(0, color=MUTED, linewidth=0.7, dashes=(3, 3))
+    side = np.array([reach, 1.12 / shape]) * 0.02
+    square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]]) * side
+    _squares(axes, np.stack([x, y], axis=1), square, _RAISES)
+    axes.set_xlim(-reach, reach)
+    axes.set_ylim(-1.12, 1.12)
+    axes.locator_params(nbins=4)
+    axes.set_xlabel("r, measured", labelpad=1)
+    axes.set_ylabel("r, predicted", labelpad=0)
+
+
+def _squares(axes: Axes, centres: Array, corners: Array, colour: str) -> None:
+    """Draw marks of one shape as one path, which costs a fraction of what as many elements would."""
+    points = (centres[:, None] + corners).reshape(-1, 2)
+    codes = np.tile([Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY], len(centres))
     axes.add_patch(PathPatch(Path(points, codes), facecolor=colour, linewidth=0))
+
+
+def _cells(axes: Axes, filled: NDArray[np.bool_], colour: str, edge: float) -> None:
+    """Draw some cells, with so much room at their sides."""
+    where = np.argwhere(filled)
+    if len(where):
+        half = 0.5 - edge
+        corners = np.array([[-half, -0.38], [half, -0.38], [half, 0.38], [-half, 0.38], [-half, -0.38]])
+        _squares(axes, where[:, ::-1].astype(np.float64), corners, colour)
 
 
 def _means(axes: Axes, carried: Carried, unit: str) -> None:
@@ -200,7 +243,7 @@ def _means(axes: Axes, carried: Carried, unit: str) -> None:
     axes.grid(axis="x")
     axes.spines["left"].set_visible(False)
     axes.margins(x=0.08)
-    axes.set_xlabel(f"mean of carriers,\n{unit}")
+    axes.set_xlabel(f"mean of carriers,\n{unit}", labelpad=1)
 
 
 def _key(axes: Axes) -> None:
@@ -216,5 +259,5 @@ def _key(axes: Axes) -> None:
     )
     for i, (marker, colour, words) in enumerate(lines):
         height = 0.92 - 0.26 * i
-        axes.plot([0.03], [height], marker, color=colour, markersize=6)
-        axes.text(0.1, height, words, va="center", fontsize=10)
+        axes.plot([0.0], [height], marker, color=colour, markersize=6, clip_on=False)
+        axes.text(0.07, height, words, va="center", fontsize=10)

@@ -17,8 +17,8 @@ from glm2x.report.roles import Row
 from glm2x.report.section import Subject
 from glm2x.report.target import unit
 
-HAPLOTYPES = 16
-"""Unique haplotypes of a gene that are drawn at most, the most frequent."""
+PATTERNS = 16
+"""Patterns of alleles that are drawn at most, the most frequent."""
 
 _OBSERVED, _OTHER = "#8c939d", "#5d6674"
 _EVALUATE = "glm2x evaluate PREDICTIONS... --cohort COHORT --split split.json --out DIR --force"
@@ -80,28 +80,33 @@ def _plate(number_of: int, locus: Locus, names: dict[str, Row], unit: str) -> Pl
 
 
 def carriers(locus: Locus) -> Carried:
-    """Return the most frequent haplotypes, the highest predicted of them first, with their carriers' means.
+    """Return the most frequent patterns of alleles at the drawn variants, the highest predicted first.
 
-    A person who has a haplotype twice counts twice.
+    Haplotypes that differ elsewhere in the window alone are one pattern: of rare ones there are many, and
+    each alone says nothing. A person who has a pattern twice counts twice.
     """
-    frequent = np.argsort(-locus.copies, kind="stable")[:HAPLOTYPES]
-    first, second = locus.pairs.T
+    along = np.argsort(locus.distance[locus.drawn], kind="stable")  # of - genes the window is turned around
+    column = locus.drawn[along]
+    patterns, of_haplotype = np.unique(locus.alleles[:, along], axis=0, return_inverse=True)
+    of_haplotype = of_haplotype.reshape(-1)
+    copies = np.bincount(of_haplotype, weights=locus.copies, minlength=len(patterns)).astype(np.int64)
+    frequent = np.argsort(-copies, kind="stable")[:PATTERNS]
+    first, second = of_haplotype[locus.pairs].T
     observed, predicted, error = (np.full(len(frequent), np.nan) for _ in range(3))
-    for row, haplotype in enumerate(frequent):
-        copies = (first == haplotype).astype(np.float64) + (second == haplotype)
-        if copies.sum():
-            observed[row] = np.average(locus.observed_people, weights=copies)
-            predicted[row] = np.average(locus.predicted_people[0], weights=copies)
-        who = copies > 0
+    for row, pattern in enumerate(frequent):
+        has = (first == pattern).astype(np.float64) + (second == pattern)
+        who = has > 0
+        if who.any():
+            observed[row] = np.average(locus.observed_people, weights=has)
+            predicted[row] = np.average(locus.predicted_people[0], weights=has)
         if who.sum() > 1:
             error[row] = locus.observed_people[who].std(ddof=1) / np.sqrt(who.sum())
     order = np.argsort(-predicted, kind="stable")
-    chosen = frequent[order]
     return Carried(
-        column=locus.drawn,
-        alleles=locus.alleles[chosen],
-        raises=np.nan_to_num(locus.predicted[0][locus.drawn]) >= 0,
-        copies=locus.copies[chosen],
+        column=column,
+        alleles=patterns[frequent[order]],
+        raises=np.nan_to_num(locus.predicted[0][column]) >= 0,
+        copies=copies[frequent[order]],
         observed=observed[order],
         error=error[order],
         predicted=predicted[order],
@@ -115,8 +120,8 @@ def _caption(
     people, variants = len(locus.pairs), len(locus.distance)
     text = f"{_seen(locus, strongest, words)} "
     text += (
-        f"Above: |r| across {counted(people, 'person', 'people')} of each variant's dosage with what was "
-        f"measured and what was predicted, in {base_pairs(locus.window)} around the TSS"
+        f"Above: |r| (at the right: r) across {counted(people, 'person', 'people')} of each variant's dosage "
+        f"with what was measured and what was predicted, in {base_pairs(locus.window)} around the TSS"
     )
     text += (
         f" (the {STEMS} of {count(variants)} variants with the largest |r| of each panel; scales differ). "
@@ -125,10 +130,10 @@ def _caption(
     )
     total, shown = int(locus.copies.sum()), int(carried.copies.sum())
     text += (
-        f"Below: the {count(len(carried.copies))} most frequent of {count(len(locus.copies))} unique "
-        f"haplotypes ({count(shown)} of {count(total)} copies), highest predicted first, at the "
-        f"{count(len(locus.drawn))} variants with the largest |r|, half by what was measured and half by the "
-        "prediction."
+        f"Below: the alleles at the {count(len(locus.drawn))} variants with the largest |r|, half by what was "
+        f"measured and half by the prediction: the {counted(len(carried.copies), 'most frequent pattern')} "
+        f"({count(shown)} of {count(total)} copies; the whole window has {count(len(locus.copies))} unique "
+        "haplotypes), highest predicted first."
     )
     masked = int((carried.alleles == -1).sum())
     if masked:
@@ -163,8 +168,8 @@ def _seen(locus: Locus, strongest: Sequence[_Strongest | None], words: Sequence[
     both = np.isfinite(locus.observed) & np.isfinite(locus.predicted[0])
     if both.sum() > 2 and locus.observed[both].std() > 0 and locus.predicted[0][both].std() > 0:
         same = float((np.sign(locus.observed[both]) == np.sign(locus.predicted[0][both])).mean())
-        text += f". Of {count(int(both.sum()))} variants {count(round(same * both.sum()))} have the same sign"
-    return text + " in both."
+        text += f". {count(round(same * both.sum()))} of {count(int(both.sum()))} have the same sign in both"
+    return text + "."
 
 
 def _where(locus: Locus, at: int) -> str:
