@@ -28,7 +28,7 @@ app = App(
     print_error=False,
     suppress_keyboard_interrupt=False,  # it is ours to tell
 )
-app.command(f"{_VERBS}.demo:demo", help="The whole pipeline on the real data in the package.")
+app.command("glm2x.demo.run:demo", help="The whole pipeline on the real data in the package.")
 cohort = App(name="cohort", help="Build or check a cohort: genotypes, expression and a reference.")
 cohort.command(f"{_VERBS}.cohort:build", help="Build a cohort folder.")
 cohort.command(f"{_VERBS}.cohort:check", help="Verify a cohort's checksums, and say what is in it.")
@@ -77,15 +77,18 @@ def run(arguments: Sequence[str] | None = None) -> int:
         The words after ``glm2x`` (default: those of the process).
     """
     from glm2x.console import say, say_error
+    from glm2x.provenance import command
 
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        app(arguments, result_action="return_value")
+        with command(words):
+            code = app(words, result_action="return_value")
     except Glm2xError as error:
         say_error(error)
         return error.exit_code
     except CycloptsError as error:
-        command = " ".join(["glm2x", *(error.command_chain or [])])
-        say(f"glm2x: {error}\n  do:     {command} --help")
+        chain = " ".join(["glm2x", *(error.command_chain or [])])
+        say(f"glm2x: {error}\n  do:     {chain} --help")
         return 2
     except MemoryError as error:
         todo = "take a smaller window or batch, or fewer genes"
@@ -101,7 +104,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         say_error(_of_the_machine(error))
         return 1
-    return 0
+    return code if isinstance(code, int) else 0  # the demo's is that of the command it ended with
 
 
 def main() -> None:

@@ -23,7 +23,9 @@ FOUNDATION = {
     "prediction_metadata",
     "predictions",
     "progress",
+    "provenance",
     "reml",
+    "sidecar",
 }
 # each room, and the rooms it may know; the foundation may be known by all but has an order of its own
 MAY_IMPORT = {
@@ -39,7 +41,7 @@ MAY_IMPORT = {
     "evaluation": {"cohort", "genome"},
     "report": set(),
     "download": set(),
-    "demo": set(),
+    "demo": {"cli"},
     "commands": {
         *(
             "genome",
@@ -67,7 +69,9 @@ FOUNDATION_MAY_IMPORT = {
     "config": {"errors", "files"},
     "console": {"errors"},
     "progress": set(),
+    "provenance": {"console", "errors", "files", "sidecar"},
     "reml": set(),
+    "sidecar": set(),
     "prediction_metadata": {"errors", "config"},
     "predictions": {"errors", "files", "config", "prediction_metadata"},
 }

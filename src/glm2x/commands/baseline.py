@@ -94,10 +94,12 @@ def baseline(
     from glm2x.cohort.cohort import Cohort
     from glm2x.cohort.split import Split
     from glm2x.cohort.target import make_target
+    from glm2x.commands.recorded import of_cohort, of_split, of_store
     from glm2x.errors import UsageError
     from glm2x.files import refuse_existing, write_aside
     from glm2x.genome.genes import require_window
     from glm2x.predictions import write_predictions
+    from glm2x.provenance import artefact, artefacts, record
 
     names = [name.strip() for name in models.split(",") if name.strip()]
     kept = listed_covariates(covariates_keep, target)
@@ -165,6 +167,13 @@ def baseline(
     weights = runs[0].weights
     if weights_out is not None and weights is not None:
         write_weights(weights_out, weights, force=force)
+    inputs = [
+        *(of_cohort(opened, cohort), *of_split(sides, split), *of_store(embeddings)),
+        *artefacts(scores=variant_scores),
+    ]
+    for role, path in (("predictions", out), ("weights", weights_out), ("genes", genes_out)):
+        if path is not None:
+            record(path, outputs=[artefact(role, path)], inputs=inputs)
     fits = f", {len(splits)} fits each" if len(splits) > 1 else ""
     say(f"{len(names)} baselines of {table.frame['gene'].n_unique()} genes{fits}; written to {out}")
     for path, what in ((weights_out, "weights"), (genes_out, "table of genes")):

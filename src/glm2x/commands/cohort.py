@@ -68,6 +68,8 @@ def build(
     """
     from glm2x.cohort.build import build_cohort
     from glm2x.cohort.sources import CohortSources
+    from glm2x.commands.recorded import sources_of
+    from glm2x.provenance import artefact, record
 
     sources = CohortSources(variants, expression, reference, individuals, covariates, genes)
     manifest = build_cohort(
@@ -80,6 +82,12 @@ def build(
         without_variants=comma_separated(without_variants, "--without-variants"),
         force=force,
         progress=progress,
+    )
+    typed = (*variants, expression, reference, genes, individuals, covariates)
+    record(
+        out,
+        outputs=[artefact("cohort", out, manifest["digest"])],
+        inputs=sources_of(manifest, typed),
     )
     _describe(manifest)
     say(f"written to {out}")

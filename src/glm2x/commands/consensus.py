@@ -47,6 +47,7 @@ def consensus(
     from glm2x.genome.consensus.plan import plan_consensus
     from glm2x.genome.consensus.run import write_consensus
     from glm2x.genome.reference.indexed import Reference
+    from glm2x.provenance import artefact, artefacts, record
 
     people = read_list(individuals)
     opened = Reference(reference)
@@ -69,6 +70,14 @@ def consensus(
     if kept:
         say(f"kept: {kept:,} files that are there")
     counts = write_consensus(opened, plan, out, progress=progress)
+    record(
+        out,
+        outputs=[artefact("consensus", out)],
+        inputs=[
+            *artefacts(reference=reference, individuals=individuals),
+            *(artefact("variants", path) for path in variants),
+        ],
+    )
     for fate, count in counts.counts.items():
         say(f"  {fate.replace('_', ' ')}: {count:,} (first: {counts.first[fate]})")
     what = f"{len(plan.missing):,} files of {plan.size / 1e6:,.1f} MB ({len(plan.contigs)} contigs)"

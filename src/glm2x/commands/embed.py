@@ -89,6 +89,7 @@ def plan(
     """
     from glm2x.backbones.registry import build_language_model, get
     from glm2x.cohort.cohort import Cohort
+    from glm2x.commands.recorded import of_cohort, of_store
     from glm2x.config import BackboneConfig
     from glm2x.errors import UsageError
 
@@ -115,6 +116,7 @@ def plan(
     from glm2x.embeddings.plan import require_room, size, unplanned, waiting, wanted_haplotypes, write_plan
     from glm2x.embeddings.spec import BYTES
     from glm2x.embeddings.store import Store
+    from glm2x.provenance import artefacts, count_passes, record
 
     kind = require_device(device)
     wanted = wanted_haplotypes(opened, window, *chosen, progress)
@@ -166,6 +168,17 @@ def plan(
         shard_bytes=shard_mb * 1_000_000,
         shard_haplotypes=shard_haplotypes,
     )
+    count_passes(wanted.windows, unique)
+    record(
+        out,
+        outputs=of_store(out),
+        inputs=[
+            of_cohort(opened, cohort),
+            *artefacts(split=split, genes=genes, individuals=individuals, weights=weights),
+        ],
+        device=kind,
+        add=True,
+    )
     say(f"planned {len(made.shards()):,} shards; glm2x embed run {out} computes them")
 
 
@@ -195,8 +208,10 @@ def run(
     processes
         How many to start on this machine (default: one a GPU, one on a CPU).
     """
+    from glm2x.commands.recorded import of_store
     from glm2x.embeddings.launch import processes_for, run_here, run_processes
     from glm2x.embeddings.store import Store
+    from glm2x.provenance import record
 
     opened = Store.open(store)
     count = processes_for(opened, processes)
@@ -204,8 +219,11 @@ def run(
         options = [("--cohort", cohort), ("--weights", weights)]
         words = [word for option, value in options if value for word in (option, str(value.absolute()))]
         run_processes(opened, count, [*words, *(["--remote-code"] if remote_code else [])])
+        record(store, outputs=of_store(store), device=opened.spec.device, add=True)
         return
     done = run_here(opened, cohort=cohort, weights=weights, remote_code=remote_code, progress=progress)
+    if done.passes:
+        record(store, outputs=of_store(store), device=opened.spec.device, add=True)
     say(
         f"{done.passes:,} windows went through the model, one for each unique haplotype; "
         f"{done.shards:,} shards"

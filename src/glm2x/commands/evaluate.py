@@ -18,6 +18,7 @@ def evaluate(
     split: Path | None = None,
     target: Literal["log", "residual", "residual-all", "z-score", "inverse-normal"] | None = None,
     json: bool = False,
+    loci: str | None = None,
     force: bool = False,
 ) -> None:
     """Measure and compare predictions; exit code 3 when a leak check fails.
@@ -27,7 +28,8 @@ def evaluate(
     predictions
         Tables: .parquet of glm2x, or .csv with at least the columns gene, individual, predicted.
     out
-        The folder to write: metrics.json, per_gene.parquet, comparisons.parquet, few_shot.parquet.
+        The folder to write: metrics.json, per_gene.parquet, comparisons.parquet, few_shot.parquet,
+        loci.parquet.
     cohort
         Adds measurements that tables lack, populations, positions of genes, and checks.
     split
@@ -37,25 +39,40 @@ def evaluate(
     json
         Print the content of metrics.json on standard output instead of a table: among others target, data,
         cells (by cell and row mean_pearson, ci95_mean_pearson, ...), comparisons, checks and notes.
+    loci
+        Genes whose window the report shows beside those it chooses, by commas (with --cohort).
     force
         Replace what is there.
     """
     from glm2x.cohort.cohort import Cohort
     from glm2x.cohort.split import Split
+    from glm2x.commands.recorded import of_cohort, of_split
     from glm2x.errors import UsageError
     from glm2x.evaluation.evaluate import evaluate as measure
     from glm2x.predictions import read_predictions
+    from glm2x.provenance import artefact, record_with_history
 
     if not predictions:
         raise UsageError("no table of predictions was given", wanted="one or more .parquet or .csv files")
+    opened, sides = Cohort.open(cohort) if cohort else None, Split.load(split) if split else None
     result = measure(
         read_predictions(predictions),
         out,
-        cohort=Cohort.open(cohort) if cohort else None,
-        split=Split.load(split) if split else None,
+        cohort=opened,
+        split=sides,
         force=force,
         target=target,
         progress=progress,
+        loci=[name.strip() for name in loci.split(",") if name.strip()] if loci else (),
+    )
+    record_with_history(
+        out,
+        outputs=[artefact("evaluation", out)],
+        inputs=[
+            *([of_cohort(opened, cohort)] if opened and cohort else []),
+            *of_split(sides, split),
+            *(artefact("predictions", path) for path in predictions),
+        ],
     )
     if json:
         print_json(result.metrics)

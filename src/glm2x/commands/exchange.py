@@ -60,9 +60,11 @@ def import_(
     """
     from glm2x.backbones.registry import get
     from glm2x.cohort.cohort import Cohort
+    from glm2x.commands.recorded import of_cohort, of_store
     from glm2x.errors import UsageError
     from glm2x.files import read_list
     from glm2x.genome.genes import require_window
+    from glm2x.provenance import artefacts, record
 
     require_window(window)
     info = get(backbone)
@@ -91,6 +93,14 @@ def import_(
     done = import_published(
         folder, opened, origin, out, genes=chosen_genes, individuals=chosen_people, progress=progress
     )
+    if done.written:
+        record(
+            out,
+            outputs=of_store(out),
+            inputs=[of_cohort(opened, cohort), *artefacts(genes=genes, individuals=individuals)],
+            device=device_class,
+            add=True,
+        )
     _tell(done, out)
 
 

@@ -48,9 +48,11 @@ def predict(
     """
     from glm2x.cohort.cohort import Cohort
     from glm2x.cohort.split import Split
+    from glm2x.commands.recorded import of_checkpoint, of_cohort, of_split, of_store
     from glm2x.config import TrainingConfig
     from glm2x.files import read_list, refuse_existing
     from glm2x.predictions import write_predictions
+    from glm2x.provenance import artefact, artefacts, record
     from glm2x.training.parallel import once_a_machine, started
 
     with once_a_machine():
@@ -64,7 +66,8 @@ def predict(
                 read_list(individuals) if individuals else None,
             )
         )
-        from glm2x.training.tabulate import predictions_of  # torch: only now, when all else is right
+        from glm2x.backbones.device import require_device  # torch: only now, when all else is right
+        from glm2x.training.tabulate import predictions_of
 
         table = predictions_of(
             checkpoint,
@@ -79,6 +82,15 @@ def predict(
         )
         ranks.first(lambda: write_predictions(out, table, force=force))
         if ranks.is_first:
+            record(
+                out,
+                outputs=[artefact("predictions", out)],
+                inputs=[
+                    *(of_cohort(opened, cohort), *of_split(sides, split), *of_checkpoint(checkpoint)),
+                    *(*of_store(embeddings), *artefacts(individuals=individuals, genes=genes)),
+                ],
+                device=str(ranks.fabric.device) if ranks.fabric else require_device(device),
+            )
             say(
                 f"predicted {table.frame['gene'].n_unique()} genes in "
                 f"{table.frame['individual'].n_unique()} people; written to {out}"

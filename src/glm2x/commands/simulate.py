@@ -92,6 +92,9 @@ def simulate(
     force
         Replace what is there.
     """
+    from glm2x.cohort.cohort import Cohort
+    from glm2x.commands.recorded import of_cohort
+    from glm2x.provenance import artefact, record
     from glm2x.simulate.run import write_simulation
     from glm2x.simulate.settings import Settings
 
@@ -118,7 +121,11 @@ def simulate(
         shared_noise=shared_noise,
         seed=seed,
     )
-    _describe(write_simulation(settings, out, force=force))
+    simulated = write_simulation(settings, out, force=force)
+    cohort = out / "cohort"
+    outputs = [of_cohort(Cohort.open(cohort), cohort), artefact("predictions", out / "oracle.parquet")]
+    record(out, outputs=outputs)
+    _describe(simulated)
     say(f"written to {out}")
 
 

@@ -103,8 +103,10 @@ def split(
     from glm2x.cohort import few_shot, gene_sets, listed, presets
     from glm2x.cohort.cohort import Cohort
     from glm2x.cohort.freeze import make_split
+    from glm2x.commands.recorded import of_cohort, of_split
     from glm2x.errors import UsageError
     from glm2x.files import read_list, refuse_existing
+    from glm2x.provenance import artefacts, record
 
     few = preset == "few-shot"
     ways = [preset is not None, train is not None or test is not None, train_count is not None and not few]
@@ -208,8 +210,14 @@ def split(
         files = few_shot.few_shot_files(few_shot.few_shot_splits(made, counts, which), out)
     for path in files:
         refuse_existing(path, force=force)  # of many, all or none
+    lists = artefacts(train=train, test=test, validation=validation, genes=genes)
     for path, one in files.items():
         one.save(path, force=force)
+        record(
+            path,
+            outputs=of_split(one, path),
+            inputs=[of_cohort(opened, cohort), *lists],
+        )
     for warning in (*warnings, *([made.relatives] if made.relatives else [])):
         say(f"  note: {warning}")
     _say_what(made, files)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -50,21 +51,32 @@ def train(
     """
     from glm2x.cohort.cohort import Cohort
     from glm2x.cohort.split import Split
+    from glm2x.commands.recorded import is_on_record, seconds_so_far
     from glm2x.config import load_config
     from glm2x.training.parallel import once_a_machine, started
 
     with once_a_machine():
         settings = load_config(config, set_)
+    out = Path(settings.out)
+    earlier = seconds_so_far(out) if resume else 0.0
+    nothing_to_do = resume and is_on_record(out)
     with started(settings.training) as ranks:
         cohort, split = ranks.together(lambda: (Cohort.open(settings.cohort), Split.load(settings.split)))
         if few_shot is not None or draws is not None:
             chosen = ranks.together(lambda: draws_of(split, settings.split, few_shot, draws))
             _train_draws(settings, cohort, chosen, ranks, resume=resume, force=force)
+            if ranks.is_first:
+                from glm2x.training.runfolder import RunFolder
+
+                first = RunFolder(out / next(iter(chosen)))
+                _record(config, settings, cohort, split, first, earlier)
             return
         from glm2x.training.run import train as train_model  # torch: only now, when all else is right
 
         run = train_model(settings, cohort, split, resume=resume, force=force, progress=progress, ranks=ranks)
         if ranks.is_first:
+            if not nothing_to_do:
+                _record(config, settings, cohort, split, run, earlier)
             _tell(run, f"{settings.backbone.name} ({settings.strategy})")
 
 
@@ -90,6 +102,34 @@ def _train_draws(
     )
     if ranks.is_first:
         say(f"{len(splits)} runs; predictions of all in {table}, from which glm2x evaluate draws the curve")
+
+
+def _record(
+    config: str, settings: TrainConfig, cohort: Cohort, split: Split, run: RunFolder, earlier: float
+) -> None:
+    """Record how a run came about, or those of draws, of which `run` is one."""
+    from glm2x.commands.recorded import checkpoints_in, of_checkpoint, of_cohort, of_split, of_store
+    from glm2x.config import shipped_names
+    from glm2x.provenance import artefact, artefacts, record
+    from glm2x.training.few_shot import PREDICTIONS
+
+    out = Path(settings.out)
+    table = out / PREDICTIONS
+    record(
+        out,
+        outputs=[
+            artefact("run", out),
+            *checkpoints_in(out),
+            *([artefact("predictions", table)] if table.is_file() else []),
+        ],
+        inputs=[
+            *(of_cohort(cohort, settings.cohort), *of_split(split, settings.split)),
+            *(*of_store(settings.embeddings), *of_checkpoint(settings.start_from)),
+            *artefacts(configuration=None if config in shipped_names() else config),
+        ],
+        device=run.facts()["device"],
+        earlier=earlier,
+    )
 
 
 def _tell(run: RunFolder, what: str) -> None:

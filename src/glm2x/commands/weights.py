@@ -89,11 +89,14 @@ def apply(
     from glm2x.baselines.weights import load_weights
     from glm2x.cohort.cohort import Cohort
     from glm2x.cohort.split import Split
+    from glm2x.commands.recorded import of_cohort, of_split
     from glm2x.files import read_list, refuse_existing
     from glm2x.predictions import write_predictions
+    from glm2x.provenance import artefact, artefacts, record
 
     refuse_existing(out, force=force)
     loaded, opened = load_weights(weights), Cohort.open(cohort)
+    sides = Split.load(split) if split else None
     pairs = loaded.frame.select("model", "gene").n_unique()
     with progress("weights", pairs, "genes of models") as bar:
         applied = apply_weights(
@@ -102,10 +105,18 @@ def apply(
             models=[name.strip() for name in models.split(",") if name.strip()] if models else None,
             genes=read_list(genes) if genes else None,
             individuals=read_list(individuals) if individuals else None,
-            split=Split.load(split) if split else None,
+            split=sides,
             progress=lambda done, total: bar.advance(),
         )
     write_predictions(out, applied.predictions, force=force)
+    record(
+        out,
+        outputs=[artefact("predictions", out)],
+        inputs=[
+            *(of_cohort(opened, cohort), *of_split(sides, split)),
+            *artefacts(weights=weights, individuals=individuals, genes=genes),
+        ],
+    )
     if opened.expression_scale != loaded.expression_scale:
         say(
             f"  note: fitted to expression on the scale {loaded.expression_scale}; this cohort's is "

@@ -71,10 +71,12 @@ def zero_shot(
     """
     from glm2x.cohort.cohort import Cohort
     from glm2x.cohort.split import Split
+    from glm2x.commands.recorded import of_cohort, of_split
     from glm2x.config import BackboneConfig
     from glm2x.errors import UsageError
     from glm2x.files import read_list, refuse_existing
     from glm2x.predictions import write_predictions
+    from glm2x.provenance import artefact, artefacts, record
     from glm2x.training.fabric import processes
 
     if processes() > 1:
@@ -94,7 +96,8 @@ def zero_shot(
     chosen_genes = read_list(genes) if genes else None
     chosen_people = read_list(individuals) if individuals else None
     config = BackboneConfig(name=model, weights=str(weights) if weights else None, revision=revision)
-    from glm2x.backbones.zero_shot import build_zero_shot  # torch: only now, when all else is right
+    from glm2x.backbones.device import require_device  # torch: only now, when all else is right
+    from glm2x.backbones.zero_shot import build_zero_shot
     from glm2x.training.zero_shot import zero_shot_predictions
 
     built = build_zero_shot(config, window=window, tracks=chosen_tracks, bins=bins)
@@ -114,6 +117,15 @@ def zero_shot(
         progress=progress,
     )
     write_predictions(out, table, force=force)
+    record(
+        out,
+        outputs=[artefact("predictions", out)],
+        inputs=[
+            *(of_cohort(opened, cohort), *of_split(sides, split)),
+            *artefacts(individuals=individuals, genes=genes, weights=weights),
+        ],
+        device=require_device(device),
+    )
     say(
         f"predicted {table.frame['gene'].n_unique()} genes in {table.frame['individual'].n_unique()} people; "
         f"written to {out}"

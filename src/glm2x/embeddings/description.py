@@ -8,6 +8,7 @@ from pathlib import Path
 from glm2x.embeddings.spec import StoreSpec
 from glm2x.errors import DataError, UsageError
 from glm2x.files import read_json, write_json
+from glm2x.sidecar import IN_FOLDER
 
 FORMAT = "glm2x embedding store"
 FORMAT_VERSION = 1
@@ -80,4 +81,4 @@ def read_description(folder: Path) -> StoreSpec:
 
 def _is_ours(path: Path) -> bool:
     """Whether a file may lie in a folder that becomes a store: another process may be making it one."""
-    return path.name == STORE or path.name.startswith(".")
+    return path.name in (STORE, IN_FOLDER) or path.name.startswith(".")

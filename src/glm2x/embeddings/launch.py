@@ -18,6 +18,7 @@ from glm2x.embeddings.plan import Plan, read_plans
 from glm2x.embeddings.store import Store
 from glm2x.errors import DataError, UsageError
 from glm2x.progress import Progress
+from glm2x.provenance import PART
 
 
 def run_here(
@@ -143,7 +144,7 @@ def run_processes(store: Store, processes: int, options: Sequence[str]) -> None:
 
 def _environment(store: Store, number: int, processes: int) -> dict[str, str]:
     """Return what one of several processes sees of the machine."""
-    seen = dict(os.environ)
+    seen = os.environ | {PART: "1"}
     if store.spec.device == "cuda":
         # by the names that a scheduler may have given us already
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,12 @@ from glm2x.evaluation.checks import run_checks
 from glm2x.evaluation.comparisons import PeopleDraws, choose_pairs, compare
 from glm2x.evaluation.controls import haplotypes_swapped, permute_people, permuted_people
 from glm2x.evaluation.few_shot import curve_points, curve_table
+from glm2x.evaluation.loci import loci as make_loci
+from glm2x.evaluation.loci import named_genes
 from glm2x.evaluation.output import CellResult, comparison_table, metrics_content, with_positions
 from glm2x.evaluation.study import Study, make_study
 from glm2x.evaluation.summary import RowMetrics, per_gene_frame, row_metrics, summarise
-from glm2x.evaluation.tables import Cell, make_cells, row_labels, training_means
+from glm2x.evaluation.tables import MAIN_CELL, Cell, make_cells, row_labels, training_means
 from glm2x.evaluation.uncertainty import Interval, make_draws, mean_interval
 from glm2x.files import refuse_existing, write_aside, write_json
 from glm2x.predictions import Predictions, write_predictions
@@ -77,6 +80,7 @@ def evaluate(
     force: bool = False,
     *,
     target: TargetMode | None = None,
+    loci: Sequence[str] = (),
     draws: int = 1_000,
     permutations: int = 1_000,
     seed: int = 0,
@@ -85,9 +89,9 @@ def evaluate(
     """Evaluate a table of predictions and write a folder.
 
     It holds `metrics.json`, `per_gene.parquet`, `comparisons.parquet`, `few_shot.parquet` where models
-    learnt from several numbers or draws of people, the table itself as `predictions.parquet`, and the
-    split as `split.json` when one is given. A failed leak check does not keep it from being written:
-    see `Evaluation.raise_leaks`.
+    learnt from several numbers or draws of people, `loci.parquet` where there is a cohort, the table
+    itself as `predictions.parquet`, and the split as `split.json` when one is given. A failed leak check
+    does not keep it from being written: see `Evaluation.raise_leaks`.
 
     Parameters
     ----------
@@ -102,6 +106,8 @@ def evaluate(
         checks are of its own people, and those of the base hold for all.
     target
         The target of predictions that do not say theirs.
+    loci
+        Genes that `loci.parquet` shall hold beside those of its rule (`glm2x.evaluation.loci`).
     draws, permutations, seed
         Of the bootstrap and of the control with permuted people.
     progress
@@ -134,6 +140,8 @@ def evaluate(
         )
     study = make_study(predictions, cohort, split)
     count = sum(len(cell.rows) + len(choose_pairs(cell.rows)) for cell in cells)
+    main = next((number for number, cell in enumerate(cells) if cell.name == MAIN_CELL), 0)
+    named = named_genes(loci, cells[main], study)
     # A stranger's predictions may be so large that their squares are not finite: those genes are undefined.
     with (
         np.errstate(over="ignore", invalid="ignore"),
@@ -148,6 +156,7 @@ def evaluate(
     metrics = metrics_content(adopted, labels, results, checks, study, split)
     per_gene = with_positions(pl.concat([frame for result in results for frame in result.per_gene]), cohort)
     comparisons = comparison_table(results)
+    windows = make_loci(results[main], study, named)
     with write_aside(out, force=force) as folder:
         folder.mkdir()
         write_json(folder / "metrics.json", metrics)
@@ -156,6 +165,8 @@ def evaluate(
         if metrics["few_shot"]:
             points = [point for result in results for point in result.curve]
             curve_table(points).write_parquet(folder / "few_shot.parquet")
+        if windows.height:
+            windows.write_parquet(folder / "loci.parquet")
         write_predictions(folder / "predictions.parquet", predictions)
         if split is not None:
             split.save(folder / "split.json")

@@ -28,9 +28,11 @@ from glm2x.report.sections import (
     facts,
     few_shot,
     genes,
+    loci,
     people,
     per_gene,
     populations,
+    reproduce,
     rows,
     split,
     summary,
@@ -49,11 +51,13 @@ SECTIONS = (
     Section("few-shot", "Few-shot curve", few_shot.context),
     Section("people", "Best and worst genes", people.context),
     Section("runs", "Runs", compared.context),
+    Section("loci", "Loci", loci.context),
     Section("training", "Training", training.context),
     Section("split", "Split", split.context),
     Section("checks", "Checks and controls", checks.context),
     Section("per-gene", "Every gene", per_gene.context),
     Section("facts", "How this was made", facts.context),
+    Section("reproduce", "To reproduce", reproduce.context),
 )
 """The sections in their order on the page."""
 

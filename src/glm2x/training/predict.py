@@ -15,6 +15,7 @@ from glm2x.cohort.dictionary import HaplotypeDictionary
 from glm2x.embeddings.spec import StoreSpec
 from glm2x.errors import DataError, UsageError
 from glm2x.progress import Progress, silent
+from glm2x.provenance import count_passes
 from glm2x.training.batches import rows_of
 from glm2x.training.checkpoint import Checkpoint, load_checkpoint
 from glm2x.training.inference import predict_gene
@@ -133,13 +134,17 @@ def _predict(
     model.to(place)
     at_once = model.windows_at_once(config.window)
     predicted = np.zeros((len(chosen), len(people)))
+    asked = np.zeros(2)  # windows, and unique haplotypes of them
     mine = range(ranks.rank, len(chosen), ranks.size)
     with (progress if ranks.is_first else silent)("predict", len(mine), "genes") as bar:
         for row in mine:
             name = chosen[row]
             _require_window(inputs.gene(name), name, config.window, checkpoint)
+            unique, index = rows_of(inputs.gene(name), people, columns)
+            asked += np.array([index.size, 1 if unique is None else len(unique)])
             predicted[row] = predict_gene(model, inputs, name, people, columns, place, at_once)
             bar.advance(1, name)
+    count_passes(*(int(number) for number in ranks.total(asked)))
     return ranks.total(predicted)
 
 

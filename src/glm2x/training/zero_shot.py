@@ -20,6 +20,8 @@ from glm2x.config import TargetMode
 from glm2x.errors import UsageError
 from glm2x.predictions import PredictionMetadata, Predictions, from_matrix
 from glm2x.progress import Progress, silent
+from glm2x.provenance import count_passes
+from glm2x.training.batches import rows_of
 from glm2x.training.inference import predict_gene
 from glm2x.training.inputs import Codes, HaplotypeSource
 
@@ -73,6 +75,8 @@ def zero_shot(
                 each: Tensor = model(codes, tss)
                 return each[index].mean(dim=1)
 
+            unique, index = rows_of(inputs.gene(gene.gene), people, BOTH)
+            count_passes(index.size, 0 if unique is None else len(unique))
             coverage[number] = predict_gene(
                 forward, inputs, gene.gene, people, BOTH, place, model.windows_at_once
             )
