@@ -9,6 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 # the tutorial's cells type `glm2x`: the one of this environment
 os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # and its kernel
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from glm2x import __version__
@@ -40,8 +41,10 @@ nb_merge_streams = True
 
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # shapes, types and units are in the docstrings
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
 autodoc_preserve_defaults = True
 default_role = "code"
 
