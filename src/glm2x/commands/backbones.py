@@ -7,10 +7,13 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from glm2x.backbones.registry import BackboneInfo
+from glm2x import __version__
+from glm2x.console import say
 
-_SHOWN = ("name", "kind", "input", "output", "width", "head", "parameters", "memory", "weights", "licence")
+if TYPE_CHECKING:
+    from glm2x.backbones.info import BackboneInfo
+
+_SHOWN = ("kind", "input", "output", "width", "head", "parameters", "memory", "weights", "licence")
 _COLUMN = 12
 _OWN_PACKAGES = {"flash_attn_2_cuda": "flash-attn"}  # of modules that no extra brings
 _WEIGHTS = (".safetensors", ".bin", ".pt")
@@ -19,19 +22,27 @@ _WEIGHTS = (".safetensors", ".bin", ".pt")
 def backbones(name: str | None = None, /) -> None:
     """List the backbones; with a name, say what it takes, gives and needs, and what this machine lacks.
 
+    Other packages may bring backbones of their own; what is wrong with one of these is said at the end.
+
     Parameters
     ----------
     name
         Such as onehot.
     """
-    from glm2x.backbones.registry import backbones as known
-    from glm2x.backbones.registry import get
+    from glm2x.backbones.registry import backbones as own
+    from glm2x.backbones.registry import foreign, get
 
     if name is None:
-        for info in known():
-            print(f"{info.name:<28}{info.kind:<11}{info.weights}")
+        others, refused = foreign()
+        for info in (*own(), *others):
+            origin = f" ({info.package})" if info.package else ""
+            print(f"{info.name:<28}{info.kind:<11}{info.weights}{origin}")
+        for entry in refused:
+            say(f"refused: the backbone {entry.name} of the package {entry.package}: {entry.why}")
         return
     info = get(name)
+    _show("name", info.name)
+    _show("package", info.package or f"glm2x {__version__}")
     for part in _SHOWN:
         _show(part, getattr(info, part))
     lacking = [*_modules_lacking(info), *_device_lacking(info), *_weights_lacking(info)]
@@ -47,7 +58,8 @@ def _modules_lacking(info: BackboneInfo) -> list[str]:
     lacking = [module for module in info.needs if importlib.util.find_spec(module) is None]
     own = [_OWN_PACKAGES[module] for module in lacking if module in _OWN_PACKAGES]
     others = [module.replace("_", "-") for module in lacking if module not in _OWN_PACKAGES]
-    wanted = [*([f"'glm2x[{info.extra}]'"] if info.extra and others else others), *own]
+    package = info.package.name if info.package else "glm2x"
+    wanted = [*([f"'{package}[{info.extra}]'"] if info.extra and others else others), *own]
     return [f"lacks {' and '.join(lacking)}: pip install {' '.join(wanted)}"] if lacking else []
 
 
