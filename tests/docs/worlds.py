@@ -228,3 +228,66 @@ def a_strangers_table(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]
     theirs = pl.read_parquet(ours).select("gene", "individual", pl.col("predicted").round(1))
     theirs.write_csv(folder / "theirs.csv")
     yield {}
+
+
+def _studied(folder: Path) -> None:
+    """Make of a small study, with the command line, each kind of file that there is."""
+    opened = _few(folder, folder.parent)
+    data = ("--cohort", folder / "cohort", "--split", folder / "split.json")
+    window = ("--window", 2_048)
+    keys = {"window": 2_048, "training.epochs": 1, "training.reference.epochs": 1, "out": folder / "run"}
+    keys |= {"cohort": folder / "cohort", "split": folder / "split.json", "training.device": "cpu"}
+    settings = [word for key, value in keys.items() for word in ("--set", f"{key}={value}")]
+    weights = folder / "weights.parquet"
+    models = ("--models", "training-mean,elastic-net,ridge", "--weights-out", weights)
+    tables = (folder / "model.parquet", folder / "baselines.parquet")
+    (folder / "one.txt").write_text(f"{opened.individuals[0]}\n")
+    for words in (
+        ("train", "onehot-reference-then-personal", *settings),
+        ("predict", folder / "run/checkpoint", "--cohort", folder / "cohort", "--out", tables[0]),
+        ("baseline", folder / "cohort", data[2], data[3], *models, "--out", tables[1]),
+        (
+            "weights",
+            "export",
+            weights,
+            "--model",
+            "elastic-net",
+            "--build",
+            "b37",
+            "--out",
+            folder / "elastic-net.db",
+        ),
+        ("evaluate", *tables, *data, "--out", folder / "evaluation"),
+        (
+            "embed",
+            "plan",
+            "--backbone",
+            "kmer",
+            *data,
+            *window,
+            "--keep",
+            "bins",
+            "--bins",
+            8,
+            "--out",
+            folder / "bins",
+        ),
+        ("embed", "plan", "--backbone", "kmer", *data, *window, "--out", folder / "tokens"),
+        *(("embed", verb, folder / name) for name in ("bins", "tokens") for verb in ("run", "finish")),
+        (
+            *("consensus", "--reference", DEMO / "reference.fa.gz", "--variants", DEMO / "genotypes.vcf.gz"),
+            *("--individuals", folder / "one.txt", "--out", folder / "consensus"),
+        ),
+    ):
+        assert run([str(word) for word in words]) == 0, words
+
+
+@world()
+def formats(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
+    """A study of few people and genes with all that is made of it."""
+    made = shared / "formats"
+    if not made.exists():
+        made.mkdir()
+        _studied(made)
+    shutil.copytree(made, folder, dirs_exist_ok=True)
+    yield {}
