@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
 from pathlib import Path
+
+import pytest
 
 DESCRIPTION = """
 from glm2x.backbones.info import BackboneInfo
@@ -83,3 +91,18 @@ def declare(folder: Path, package: str, entries: dict[str, str], version: str = 
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
     lines = "".join(f"{name} = {value}\n" for name, value in entries.items())
     (metadata / "entry_points.txt").write_text(f"[glm2x.backbones]\n{lines}")
+
+
+def install_source(source: Path, site: Path) -> None:
+    """Install a package from its folder, without a download; skip where what installs is lacking."""
+    for module in ("pip", "hatchling"):
+        if find_spec(module) is None:
+            pytest.skip(f"installing the example package needs {module}")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with tempfile.TemporaryDirectory() as folder:  # the build leaves nothing beside the source
+        copy = Path(folder) / source.name
+        shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        words = ["install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target"]
+        command = [sys.executable, "-m", "pip", *words, str(site), str(copy)]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr

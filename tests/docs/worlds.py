@@ -7,8 +7,10 @@ small; each of its substitutions must be used on every page of that world.
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +21,8 @@ from pages import ROOT
 
 import zero_shot_checkpoints
 from alphagenome_checkpoints import write_alphagenome
+from backbone_packages import install_source
+from caduceus_checkpoints import write_caduceus
 from glm2x.cli import run
 from glm2x.cohort.build import build_cohort
 from glm2x.cohort.cohort import Cohort
@@ -26,7 +30,9 @@ from glm2x.cohort.freeze import make_split
 from glm2x.cohort.people import People
 from glm2x.cohort.presets import preset_people
 from glm2x.cohort.sources import CohortSources
+from glm2x.config import show_config
 from hub_server import hub
+from language_checkpoints import kmers, write_esm
 from nt_checkpoints import write_nt
 
 DEMO = ROOT / "src/glm2x/demo/data"
@@ -164,7 +170,7 @@ def chromosome_22(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
 def _few(folder: Path, shared: Path) -> Cohort:
     """Prepare the demo's cohort, with a split of 24 people and four genes, and lists of those."""
     opened = _study(folder, shared)
-    people, genes = opened.individuals[:24], opened.gene_ids[:4]
+    people, genes = opened.individuals[:24], opened.gene_ids[::8]  # further apart than a window
     sides = People(train=people[:12], validation=people[12:16], test=people[16:], preset="lists")
     make_split(opened, sides, window=64_000, genes=genes).save(folder / "split.json", force=True)
     for name, lines in {"people": people, "genes": genes, "train": sides.train, "test": sides.test}.items():
@@ -192,13 +198,8 @@ def language_models(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
         yield environment
 
 
-@world(
-    (r"(glm2x zero-shot .*)", r"\1 --window 2048 --batch-size 32 --genes genes.txt"),
-    (r"--nproc-per-node 4", "--nproc-per-node 2"),
-    (r"(-m glm2x train [\w.-]+)", r"\1 --set training.epochs=1"),
-)
-def published_weights(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
-    """Few people and genes, and small published models of random weights on the Hub."""
+def _published_weights(shared: Path) -> AbstractContextManager[Mapping[str, str]]:
+    """Serve small published models of random weights as the Hub does."""
     weights = shared / "published"
     if not weights.exists():
         official = {"human": 5313, "mouse": 3}
@@ -213,8 +214,58 @@ def published_weights(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]
         "johahi/borzoi-replicate-0": "borzoi",
         "RylieWeaver/alphagenome-pytorch": "alphagenome",
     }
+    return _hub({name: weights / own for name, own in names.items()})
+
+
+@world((r"(glm2x zero-shot .*)", r"\1 --window 2048 --batch-size 32 --genes genes.txt"))
+def zero_shot(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
+    """Few people and genes, and small published models of random weights on the Hub."""
     _few(folder, shared)
-    with _hub({name: weights / own for name, own in names.items()}) as environment:
+    with _published_weights(shared) as environment:
+        yield environment
+
+
+@world(
+    (r"--nproc-per-node 4", "--nproc-per-node 2"),
+    (r"(-m glm2x train [\w.-]+)", r"\1 --set training.epochs=1"),
+)
+def several_devices(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
+    """The world `zero-shot`, and a configuration, experiment.yml."""
+    _few(folder, shared)
+    (folder / "experiment.yml").write_text(show_config("onehot-personal"))
+    keys = {"demo-out/cohort": "cohort", "demo-out/split.json": "split.json"}
+    text = (folder / "experiment.yml").read_text()
+    for old, new in keys.items():
+        text = text.replace(old, new)
+    (folder / "experiment.yml").write_text(text)
+    with _published_weights(shared) as environment:
+        yield environment
+
+
+@world((r"(glm2x train [\w.-]+)", r"\1 --set window=2048 --set training.epochs=1 --set training.device=cpu"))
+def small_s2f(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
+    """The world `zero-shot`; models are trained for one epoch, on small windows."""
+    _few(folder, shared)
+    with _published_weights(shared) as environment:
+        yield environment
+
+
+@world(
+    (r"(glm2x embed plan .*)", r"\1 --window 2048"),
+    (r"(glm2x train [\w.-]+)", r"\1 --set window=2048 --set training.epochs=1"),
+)
+def small_language_models(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
+    """Few people and genes, and on the Hub small language models of random weights."""
+    weights = shared / "language"
+    if not weights.exists():
+        write_caduceus(weights / "caduceus")
+        write_esm(weights / "esm", [*kmers(6), *"ACGTN"])
+    names = {
+        "kuleshov-group/caduceus-ph_seqlen-131k_d_model-256_n_layer-16": weights / "caduceus",
+        "InstaDeepAI/nucleotide-transformer-500m-human-ref": weights / "esm",
+    }
+    _few(folder, shared)
+    with _hub(names) as environment:
         yield environment
 
 
@@ -287,7 +338,20 @@ def formats(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
     """A study of few people and genes with all that is made of it."""
     made = shared / "formats"
     if not made.exists():
-        made.mkdir()
-        _studied(made)
+        aside = shared / "formats-unfinished"
+        aside.mkdir()
+        _studied(aside)
+        aside.rename(made)
     shutil.copytree(made, folder, dirs_exist_ok=True)
     yield {}
+
+
+@world((r"(glm2x train [\w.-]+)", r"\1 --set training.epochs=1 --set training.device=cpu"))
+def an_example_package(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
+    """Few people and genes, and the example package, installed."""
+    example, site = ROOT / "examples/glm2x-gc-content", shared / "site"
+    if not site.exists():
+        install_source(example, site)
+    _few(folder, shared)
+    shutil.copytree(example / "tests", folder / "examples/glm2x-gc-content/tests")
+    yield {"PYTHONPATH": os.pathsep.join([str(site), *filter(None, sys.path)])}

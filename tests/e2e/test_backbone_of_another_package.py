@@ -10,12 +10,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from backbone_packages import install_source
 from glm2x.cli import run
 from glm2x.cohort.cohort import Cohort
 from glm2x.files import sha256
@@ -49,17 +49,10 @@ def glm2x(*words: object) -> int:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that the package is installed to; nothing is downloaded."""
-    for module in ("pip", "hatchling"):
-        if find_spec(module) is None:
-            pytest.skip(f"installing the example package needs {module}")
-    folder = tmp_path_factory.mktemp("package")
-    source = shutil.copytree(EXAMPLE, folder / "source", ignore=shutil.ignore_patterns("__pycache__"))
-    words = ["install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target"]
-    command = [sys.executable, "-m", "pip", *words, str(folder / "site"), str(source)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment())
-    assert done.returncode == 0, done.stderr
-    return folder / "site"
+    """The folder that the package is installed to."""
+    site = tmp_path_factory.mktemp("package") / "site"
+    install_source(EXAMPLE, site)
+    return site
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +83,10 @@ def test_it_is_listed_with_its_package(site: Path, capsys: pytest.CaptureFixture
         assert glm2x("backbones", "gc-trained") == 0
         said = capsys.readouterr().out.splitlines()
     assert lines[-2].endswith("none: nothing is learnt (glm2x-gc-content 0.1.0)")
-    assert [line.split()[:2] for line in lines[-2:]] == [["gc-content", "frozen"], ["gc-trained", "trainable"]]
+    assert [line.split()[:2] for line in lines[-2:]] == [
+        ["gc-content", "frozen"],
+        ["gc-trained", "trainable"],
+    ]
     assert said[1].split() == ["package:", "glm2x-gc-content", "0.1.0"]
     assert said[-1].split() == ["here:", "ready"]
 
@@ -180,5 +176,7 @@ def test_another_version_of_it(
         assert glm2x("predict", folder / "gc-trained/checkpoint", *chosen) == 0
     assert "the embedding store was made with another version of the backbone's package" in said
     assert sha256(folder / "store/store.json") == before
-    wanted = "was trained with the backbone gc-trained of glm2x-gc-content 0.1.0, and glm2x-gc-content 0.2.0 is"
+    wanted = (
+        "was trained with the backbone gc-trained of glm2x-gc-content 0.1.0, and glm2x-gc-content 0.2.0 is"
+    )
     assert wanted in capsys.readouterr().err

@@ -43,7 +43,10 @@ BOTH = {
 }
 OF_FROZEN = {
     "it changes its input": ("padded =", "codes[:, 0] = 1; padded ="),
-    "tiles of both strands have other tokens": ("return tokens", "return tokens[:, 1:] if codes.shape[1] == 32 else tokens"),
+    "tiles of both strands have other tokens": (
+        "return tokens",
+        "return tokens[:, 1:] if codes.shape[1] == 32 else tokens",
+    ),
     "has other than 16 tokens of 4 bp": ("padded =", "codes = codes[:, : codes.shape[1] // 4 * 4]; padded ="),
     "built again, it has another spec": ('{"architecture": {}}', '{"architecture": {"number": self.number}}'),
     "built again, it gives other tokens": ("return tokens", "return tokens + self.number"),
@@ -59,7 +62,7 @@ OF_TRAINABLE = {
     ),
     "what is built of its spec has other parameters": (
         "return Model()",
-        "model = Model()\n    if spec is None:\n        model.extra = torch.nn.Linear(2, 2)\n    return model",
+        "model = Model()\n    if spec is None:\n        model.more = torch.nn.Linear(2, 2)\n    return model",
     ),
     "what is built of its spec gives other tokens": ("return tokens", "return tokens + self.number"),
 }

@@ -1,12 +1,12 @@
-"""Backbones that other packages declare: found, refused by name, and missing where something was made with one."""
+"""Backbones that other packages declare: found, refused by name, and missing where one is needed."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from backbone_packages import declare, install
 from glm2x.backbones.info import Package
@@ -18,14 +18,12 @@ from glm2x.errors import DataError, UsageError
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder on the path of imports."""
-    before = set(sys.modules)
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
-    for name in set(sys.modules) - before:
-        if name.startswith("other_"):
-            del sys.modules[name]
+    for name in [name for name in sys.modules if name.startswith("other_")]:
+        del sys.modules[name]
 
 
 def test_a_package_s_backbone_is_one_of_ours(site: Path) -> None:
@@ -75,7 +73,9 @@ def test_a_broken_entry_is_named_and_breaks_nothing_else(
     assert "counting" not in said.out
     assert "learning" in said.out
     assert get("learning").package == Package("other-b", "1.0")
-    with pytest.raises(DataError, match="the backbone counting of the package other-a 1.0 cannot be used") as e:
+    with pytest.raises(
+        DataError, match=r"the backbone counting of the package other-a 1\.0 cannot be used"
+    ) as e:
         get("counting")
     assert (e.value.where, e.value.got) == ("entry point other_a_info:INFO", why)
 
@@ -153,7 +153,9 @@ def test_a_file_s_package_is_a_name_and_a_version(told: object) -> None:
 
 def test_a_module_that_cannot_be_imported_is_named(site: Path) -> None:
     install(site, "other-a", "counting", code="import not_there")
-    with pytest.raises(DataError, match="the backbone counting of the package other-a 1.0 cannot be") as error:
+    with pytest.raises(
+        DataError, match=r"the backbone counting of the package other-a 1\.0 cannot be"
+    ) as error:
         build_language_model(BackboneConfig(name="counting"))
     assert error.value.where == "other_a_model"
     assert error.value.got == "ModuleNotFoundError: No module named 'not_there'"
@@ -161,8 +163,10 @@ def test_a_module_that_cannot_be_imported_is_named(site: Path) -> None:
 
 def test_a_model_that_is_not_as_described(site: Path) -> None:
     install(site, "other-b", "learning", kind="trainable")
-    (site / "other_b_info.py").write_text((site / "other_b_info.py").read_text().replace("width=2", "width=3"))
-    with pytest.raises(DataError, match="not as its package other-b 1.0 describes it") as error:
+    (site / "other_b_info.py").write_text(
+        (site / "other_b_info.py").read_text().replace("width=2", "width=3")
+    )
+    with pytest.raises(DataError, match=r"not as its package other-b 1\.0 describes it") as error:
         build("learning", 512, BackboneConfig(name="learning"))
     assert (error.value.got, error.value.wanted) == ("128 tokens of 2 channels", "128 tokens of 3 channels")
 
@@ -171,7 +175,7 @@ def test_a_model_that_is_not_as_described(site: Path) -> None:
 def test_it_is_one_model_without_code_of_its_own(site: Path, field: str) -> None:
     install(site, "other-a", "counting")
     asked = {"model": "x/y"} if field == "model" else {"remote_code": True}
-    with pytest.raises(UsageError, match="is one model, whose code comes with other-a 1.0"):
+    with pytest.raises(UsageError, match=r"is one model, whose code comes with other-a 1\.0"):
         build_language_model(BackboneConfig(name="counting", **asked))
 
 
@@ -190,5 +194,3 @@ def test_help_does_not_look_for_packages(site: Path) -> None:
     (site / "other_a_info.py").write_text("raise SystemExit('imported')")
     assert run(["backbones", "--help"]) == 0
     assert run(["embed", "plan", "--help"]) == 0
-
-

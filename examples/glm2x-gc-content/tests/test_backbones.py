@@ -1,7 +1,8 @@
 import pytest
 import torch
-from glm2x.backbones.checks import check_backbone
 from glm2x_gc_content.content import gc_content
+
+from glm2x.backbones.checks import check_backbone
 
 
 @pytest.mark.parametrize("name", ["gc-content", "gc-trained"])

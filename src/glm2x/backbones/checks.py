@@ -28,8 +28,8 @@ def check_backbone(name: str, config: BackboneConfig | None = None, *, window: i
     - A window's tokens do not depend on what else is in the batch, but for rounding.
     - One of the three other bases in the middle of the window changes some token.
     - The spec is JSON, and a model made of it is the same.
-    - A trainable one can be built without memory (on torch's device ``meta``), every parameter that is trained
-      gets a gradient, and where there are stages, each parameter is in one of them.
+    - A trainable one can be built without memory (on torch's device ``meta``), every parameter that is
+      trained gets a gradient, and where there are stages, each parameter is in one of them.
     - A frozen one is cut into tiles and read on both strands, and windows may end within a token.
 
     Parameters
@@ -49,7 +49,8 @@ def check_backbone(name: str, config: BackboneConfig | None = None, *, window: i
         It is not declared, or cannot be built.
     """
     info = get(name)
-    _require(all((info.input, info.output, info.weights, info.licence, info.memory)), "a description is empty")
+    told = (info.input, info.output, info.weights, info.licence, info.memory)
+    _require(all(told), "a part of its description is empty")
     config = config or BackboneConfig(name=name)
     if info.kind == "trainable":
         _check_trainable(info, config, window)
@@ -84,7 +85,7 @@ def _check_trainable(info: BackboneInfo, config: BackboneConfig, window: int) ->
 def _check_gradients(model: Backbone, codes: Tensor) -> None:
     model.train()
     tokens = model(codes)
-    tokens.float().square().sum().backward()  # type: ignore[no-untyped-call]
+    tokens.float().square().sum().backward()
     lacking = [key for key, value in model.named_parameters() if value.requires_grad and value.grad is None]
     _require(not lacking, f"these parameters get no gradient: {', '.join(lacking)}")
 

@@ -1,12 +1,12 @@
 """The frozen backbone: the GC content of each bin, read through an embedding store."""
 
 import torch
-from glm2x.backbones.language import LanguageModel
-from glm2x.config import BackboneConfig
-from glm2x.errors import UsageError
 from torch import Tensor
 from torch.nn import functional
 
+from glm2x.backbones.language import LanguageModel
+from glm2x.config import BackboneConfig
+from glm2x.errors import UsageError
 from glm2x_gc_content import BIN
 
 N = 4

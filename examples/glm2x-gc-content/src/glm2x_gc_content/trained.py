@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from glm2x.backbones.base import Backbone
-from glm2x.config import BackboneConfig
-from glm2x.errors import UsageError
 from torch import Tensor, nn
 from torch.nn import functional
 
+from glm2x.backbones.base import Backbone
+from glm2x.config import BackboneConfig
+from glm2x.errors import UsageError
 from glm2x_gc_content import WIDTH, bins
 from glm2x_gc_content.content import gc_content
 
