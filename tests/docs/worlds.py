@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
+import pytest
 from pages import ROOT
 
 import zero_shot_checkpoints
@@ -170,9 +171,10 @@ def chromosome_22(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
 def _few(folder: Path, shared: Path) -> Cohort:
     """Prepare the demo's cohort, with a split of 24 people and four genes, and lists of those."""
     opened = _study(folder, shared)
-    people, genes = opened.individuals[:24], opened.gene_ids[::8]  # further apart than a window
+    people, genes = opened.individuals[:24], opened.gene_ids[:4]
     sides = People(train=people[:12], validation=people[12:16], test=people[16:], preset="lists")
-    make_split(opened, sides, window=64_000, genes=genes).save(folder / "split.json", force=True)
+    few = make_split(opened, sides, window=64_000, genes=genes, reference_validation_share=0.0)
+    few.save(folder / "split.json", force=True)
     for name, lines in {"people": people, "genes": genes, "train": sides.train, "test": sides.test}.items():
         (folder / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines))
     return opened
@@ -274,8 +276,9 @@ def a_strangers_table(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]
     """The demo's cohort and split, and two tables: a CSV with the least columns, and one with all."""
     _study(folder, shared)
     ours = folder / "ours.parquet"
-    words = ("baseline", folder / "cohort", "--split", folder / "split.json", "--models", "ridge")
-    assert run([str(word) for word in (*words, "--out", ours)]) == 0
+    _glm2x(
+        "baseline", folder / "cohort", "--split", folder / "split.json", "--models", "ridge", "--out", ours
+    )
     theirs = pl.read_parquet(ours).select("gene", "individual", pl.col("predicted").round(1))
     theirs.write_csv(folder / "theirs.csv")
     yield {}
@@ -293,44 +296,18 @@ def _studied(folder: Path) -> None:
     models = ("--models", "training-mean,elastic-net,ridge", "--weights-out", weights)
     tables = (folder / "model.parquet", folder / "baselines.parquet")
     (folder / "one.txt").write_text(f"{opened.individuals[0]}\n")
-    for words in (
-        ("train", "onehot-reference-then-personal", *settings),
-        ("predict", folder / "run/checkpoint", "--cohort", folder / "cohort", "--out", tables[0]),
-        ("baseline", folder / "cohort", data[2], data[3], *models, "--out", tables[1]),
-        (
-            "weights",
-            "export",
-            weights,
-            "--model",
-            "elastic-net",
-            "--build",
-            "b37",
-            "--out",
-            folder / "elastic-net.db",
-        ),
-        ("evaluate", *tables, *data, "--out", folder / "evaluation"),
-        (
-            "embed",
-            "plan",
-            "--backbone",
-            "kmer",
-            *data,
-            *window,
-            "--keep",
-            "bins",
-            "--bins",
-            8,
-            "--out",
-            folder / "bins",
-        ),
-        ("embed", "plan", "--backbone", "kmer", *data, *window, "--out", folder / "tokens"),
-        *(("embed", verb, folder / name) for name in ("bins", "tokens") for verb in ("run", "finish")),
-        (
-            *("consensus", "--reference", DEMO / "reference.fa.gz", "--variants", DEMO / "genotypes.vcf.gz"),
-            *("--individuals", folder / "one.txt", "--out", folder / "consensus"),
-        ),
-    ):
-        assert run([str(word) for word in words]) == 0, words
+    _glm2x("train", "onehot-reference-then-personal", *settings)
+    _glm2x("predict", folder / "run/checkpoint", "--cohort", folder / "cohort", "--out", tables[0])
+    _glm2x("baseline", folder / "cohort", data[2], data[3], *models, "--out", tables[1])
+    database = ("--model", "elastic-net", "--build", "b37", "--out", folder / "elastic-net.db")
+    _glm2x("weights", "export", weights, *database)
+    _glm2x("evaluate", *tables, *data, "--out", folder / "evaluation")
+    for name, keep in (("bins", ("--keep", "bins", "--bins", 8)), ("tokens", ())):
+        _glm2x("embed", "plan", "--backbone", "kmer", *data, *window, *keep, "--out", folder / name)
+        _glm2x("embed", "run", folder / name)
+        _glm2x("embed", "finish", folder / name)
+    sources = ("--reference", DEMO / "reference.fa.gz", "--variants", DEMO / "genotypes.vcf.gz")
+    _glm2x("consensus", *sources, "--individuals", folder / "one.txt", "--out", folder / "consensus")
 
 
 @world()
@@ -355,3 +332,53 @@ def an_example_package(folder: Path, shared: Path) -> Iterator[Mapping[str, str]
     _few(folder, shared)
     shutil.copytree(example / "tests", folder / "examples/glm2x-gc-content/tests")
     yield {"PYTHONPATH": os.pathsep.join([str(site), *filter(None, sys.path)])}
+
+
+@world(
+    (r"(glm2x train [\w.-]+)", r"\1 --set training.epochs=1 --set training.reference.epochs=1"),
+    (r"(glm2x baseline cohort)", r"\1 --models training-mean,ridge"),
+)
+def own_cohort(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
+    """The demo's data as somebody's own: a VCF to be filtered, a matrix with a GTF, people and covariates."""
+    if shutil.which("bcftools") is None:
+        pytest.skip("needs bcftools")
+    with WORLDS["demo"].prepare(folder, shared) as environment:
+        shutil.move(folder / "cohort.vcf.gz", folder / "phased.vcf.gz")
+        shutil.move(folder / "genotype-pcs.txt", folder / "covariates.txt")
+        bed = pl.read_csv(folder / "expression.bed.gz", separator="\t", infer_schema_length=None)
+        bed.drop("#chr", "start", "end", "length", "strand").write_csv(
+            folder / "gene-tpm.tsv", separator="\t"
+        )
+        place = pl.format(
+            '{}\tHAVANA\tgene\t{}\t{}\t.\t{}\t.\tgene_id "{}";', "#chr", "end", "end", "strand", "gene"
+        )
+        lines = bed.select(place).to_series().to_list()
+        (folder / "gencode.gtf").write_text("".join(f"{line}\n" for line in lines))
+        yield environment
+
+
+@world()
+def evaluated(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
+    """A run of one epoch, and an evaluation of it beside linear models."""
+    _few(folder, shared)
+    quick = ("training.epochs=1", "window=4096", "training.batch_size=8")
+    places = (f"cohort={folder / 'cohort'}", f"split={folder / 'split.json'}", f"out={folder / 'run'}")
+    sides = ("--cohort", folder / "cohort", "--split", folder / "split.json")
+    linear, model = folder / "baselines.parquet", folder / "model.parquet"
+    _glm2x(
+        "baseline", folder / "cohort", "--split", folder / "split.json", "--models", "ridge", "--out", linear
+    )
+    _glm2x("train", "onehot-personal", *(word for value in (*quick, *places) for word in ("--set", value)))
+    _glm2x("predict", folder / "run/checkpoint", "--cohort", folder / "cohort", "--out", model)
+    _glm2x("evaluate", linear, model, *sides, "--out", folder / "evaluation")
+    yield {}
+
+
+def _ridge(folder: Path, out: Path) -> None:
+    """Write predictions of ridge regression for the split of a folder."""
+    sides = ("--split", folder / "split.json", "--models", "ridge")
+    _glm2x("baseline", folder / "cohort", *sides, "--out", out)
+
+
+def _glm2x(*words: object) -> None:
+    assert run([str(word) for word in words]) == 0

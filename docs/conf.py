@@ -1,0 +1,62 @@
+"""How the documentation is built: `make docs`, which makes every warning an error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+# the tutorial's cells type `glm2x`: the one of this environment
+os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from glm2x import __version__
+
+project = "glm2x"
+author = "the glm2x authors"
+copyright = f"2026, {author}"
+version = release = __version__
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "cyclopts.ext.sphinx",
+]
+templates_path: list[str] = []
+exclude_patterns = ["_build"]
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 900
+nb_merge_streams = True
+
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # shapes, types and units are in the docstrings
+autodoc_preserve_defaults = True
+default_role = "code"
+
+copybutton_prompt_text = r"\$ "
+copybutton_prompt_is_regexp = True
+copybutton_exclude = ".linenos, .gp, .go"
+
+html_theme = "sphinx_book_theme"
+html_title = "glm2x"
+html_static_path = ["_static"]
+html_css_files = ["glm2x.css"]
+html_show_sourcelink = False
+html_theme_options = {
+    "show_toc_level": 2,
+    "use_download_button": False,
+    "use_fullscreen_button": False,
+    "home_page_in_toc": False,
+    "article_header_end": ["search-button.html", "theme-switcher.html", "toggle-secondary-sidebar.html"],
+}
