@@ -7,8 +7,10 @@ small; each of its substitutions must be used on every page of that world.
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +22,8 @@ from pages import ROOT
 
 import zero_shot_checkpoints
 from alphagenome_checkpoints import write_alphagenome
+from backbone_packages import install_source
+from caduceus_checkpoints import write_caduceus
 from glm2x.cli import run
 from glm2x.cohort.build import build_cohort
 from glm2x.cohort.cohort import Cohort
@@ -27,7 +31,9 @@ from glm2x.cohort.freeze import make_split
 from glm2x.cohort.people import People
 from glm2x.cohort.presets import preset_people
 from glm2x.cohort.sources import CohortSources
+from glm2x.config import show_config
 from hub_server import hub
+from language_checkpoints import kmers, write_esm
 from nt_checkpoints import write_nt
 
 DEMO = ROOT / "src/glm2x/demo/data"
@@ -194,13 +200,8 @@ def language_models(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
         yield environment
 
 
-@world(
-    (r"(glm2x zero-shot .*)", r"\1 --window 2048 --batch-size 32 --genes genes.txt"),
-    (r"--nproc-per-node 4", "--nproc-per-node 2"),
-    (r"(-m glm2x train [\w.-]+)", r"\1 --set training.epochs=1"),
-)
-def published_weights(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
-    """Few people and genes, and small published models of random weights on the Hub."""
+def _published_weights(shared: Path) -> AbstractContextManager[Mapping[str, str]]:
+    """Serve small published models of random weights as the Hub does."""
     weights = shared / "published"
     if not weights.exists():
         official = {"human": 5313, "mouse": 3}
@@ -215,8 +216,58 @@ def published_weights(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]
         "johahi/borzoi-replicate-0": "borzoi",
         "RylieWeaver/alphagenome-pytorch": "alphagenome",
     }
+    return _hub({name: weights / own for name, own in names.items()})
+
+
+@world((r"(glm2x zero-shot .*)", r"\1 --window 2048 --batch-size 32 --genes genes.txt"))
+def zero_shot(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
+    """Few people and genes, and small published models of random weights on the Hub."""
     _few(folder, shared)
-    with _hub({name: weights / own for name, own in names.items()}) as environment:
+    with _published_weights(shared) as environment:
+        yield environment
+
+
+@world(
+    (r"--nproc-per-node 4", "--nproc-per-node 2"),
+    (r"(-m glm2x train [\w.-]+)", r"\1 --set training.epochs=1"),
+)
+def several_devices(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
+    """The world `zero-shot`, and a configuration, experiment.yml."""
+    _few(folder, shared)
+    (folder / "experiment.yml").write_text(show_config("onehot-personal"))
+    keys = {"demo-out/cohort": "cohort", "demo-out/split.json": "split.json"}
+    text = (folder / "experiment.yml").read_text()
+    for old, new in keys.items():
+        text = text.replace(old, new)
+    (folder / "experiment.yml").write_text(text)
+    with _published_weights(shared) as environment:
+        yield environment
+
+
+@world((r"(glm2x train [\w.-]+)", r"\1 --set window=2048 --set training.epochs=1 --set training.device=cpu"))
+def small_s2f(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
+    """The world `zero-shot`; models are trained for one epoch, on small windows."""
+    _few(folder, shared)
+    with _published_weights(shared) as environment:
+        yield environment
+
+
+@world(
+    (r"(glm2x embed plan .*)", r"\1 --window 2048"),
+    (r"(glm2x train [\w.-]+)", r"\1 --set window=2048 --set training.epochs=1"),
+)
+def small_language_models(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
+    """Few people and genes, and on the Hub small language models of random weights."""
+    weights = shared / "language"
+    if not weights.exists():
+        write_caduceus(weights / "caduceus")
+        write_esm(weights / "esm", [*kmers(6), *"ACGTN"])
+    names = {
+        "kuleshov-group/caduceus-ph_seqlen-131k_d_model-256_n_layer-16": weights / "caduceus",
+        "InstaDeepAI/nucleotide-transformer-500m-human-ref": weights / "esm",
+    }
+    _few(folder, shared)
+    with _hub(names) as environment:
         yield environment
 
 
@@ -231,6 +282,56 @@ def a_strangers_table(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]
     theirs = pl.read_parquet(ours).select("gene", "individual", pl.col("predicted").round(1))
     theirs.write_csv(folder / "theirs.csv")
     yield {}
+
+
+def _studied(folder: Path) -> None:
+    """Make of a small study, with the command line, each kind of file that there is."""
+    opened = _few(folder, folder.parent)
+    data = ("--cohort", folder / "cohort", "--split", folder / "split.json")
+    window = ("--window", 2_048)
+    keys = {"window": 2_048, "training.epochs": 1, "training.reference.epochs": 1, "out": folder / "run"}
+    keys |= {"cohort": folder / "cohort", "split": folder / "split.json", "training.device": "cpu"}
+    settings = [word for key, value in keys.items() for word in ("--set", f"{key}={value}")]
+    weights = folder / "weights.parquet"
+    models = ("--models", "training-mean,elastic-net,ridge", "--weights-out", weights)
+    tables = (folder / "model.parquet", folder / "baselines.parquet")
+    (folder / "one.txt").write_text(f"{opened.individuals[0]}\n")
+    _glm2x("train", "onehot-reference-then-personal", *settings)
+    _glm2x("predict", folder / "run/checkpoint", "--cohort", folder / "cohort", "--out", tables[0])
+    _glm2x("baseline", folder / "cohort", data[2], data[3], *models, "--out", tables[1])
+    database = ("--model", "elastic-net", "--build", "b37", "--out", folder / "elastic-net.db")
+    _glm2x("weights", "export", weights, *database)
+    _glm2x("evaluate", *tables, *data, "--out", folder / "evaluation")
+    for name, keep in (("bins", ("--keep", "bins", "--bins", 8)), ("tokens", ())):
+        _glm2x("embed", "plan", "--backbone", "kmer", *data, *window, *keep, "--out", folder / name)
+        _glm2x("embed", "run", folder / name)
+        _glm2x("embed", "finish", folder / name)
+    sources = ("--reference", DEMO / "reference.fa.gz", "--variants", DEMO / "genotypes.vcf.gz")
+    _glm2x("consensus", *sources, "--individuals", folder / "one.txt", "--out", folder / "consensus")
+
+
+@world()
+def formats(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
+    """A study of few people and genes with all that is made of it."""
+    made = shared / "formats"
+    if not made.exists():
+        aside = shared / "formats-unfinished"
+        aside.mkdir()
+        _studied(aside)
+        aside.rename(made)
+    shutil.copytree(made, folder, dirs_exist_ok=True)
+    yield {}
+
+
+@world((r"(glm2x train [\w.-]+)", r"\1 --set training.epochs=1 --set training.device=cpu"))
+def an_example_package(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
+    """Few people and genes, and the example package, installed."""
+    example, site = ROOT / "examples/glm2x-gc-content", shared / "site"
+    if not site.exists():
+        install_source(example, site)
+    _few(folder, shared)
+    shutil.copytree(example / "tests", folder / "examples/glm2x-gc-content/tests")
+    yield {"PYTHONPATH": os.pathsep.join([str(site), *filter(None, sys.path)])}
 
 
 @world(

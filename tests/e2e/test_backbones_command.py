@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
+from glm2x import __version__
 from glm2x.backbones.registry import backbones, get
 from glm2x.cli import run
 from s2f_checkpoints import write_hub_cache
 
 S2F = ("enformer", "borzoi", "alphagenome")
 LABELS = [
-    *("name", "kind", "input", "output", "width", "head", "parameters"),
+    *("name", "package", "kind", "input", "output", "width", "head", "parameters"),
     *("memory", "weights", "licence", "here"),
 ]
 
@@ -75,19 +76,8 @@ def test_json_is_all_that_stands_on_standard_output(capsys: pytest.CaptureFixtur
 def test_it_says_what_a_user_asks(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     text, info = said(name, capsys), get(name)
     labels = [line.split(":")[0] for line in text.splitlines() if not line.startswith(" ")]
-    assert labels == [
-        "name",
-        "kind",
-        "input",
-        "output",
-        "width",
-        "head",
-        "parameters",
-        "memory",
-        "weights",
-        "licence",
-        "here",
-    ]
+    assert labels == LABELS
+    assert text.splitlines()[1].split() == ["package:", "glm2x", __version__]
     for value in (info.input, info.output, info.parameters, info.memory, info.weights, info.licence):
         assert value
         assert value in text

@@ -4,73 +4,20 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, cast
 
-from glm2x.errors import UsageError
+from glm2x.backbones.info import BackboneInfo, Package
+from glm2x.backbones.packages import Refused, declared, declared_names, find, require_package
+from glm2x.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from glm2x.backbones.base import Backbone
     from glm2x.backbones.language import LanguageModel
     from glm2x.config import BackboneConfig
-
-
-@dataclass(frozen=True)
-class BackboneInfo:
-    """One backbone, described.
-
-    Attributes
-    ----------
-    name
-        As in a configuration's ``backbone.name``.
-    kind
-        ``trainable``: trained whole, from codes; ``frozen``: read through precomputed embeddings.
-    input, output
-        What it takes and gives, with shapes, for people to read.
-    width
-        Channels of a token; 0 where that is the checkpoint's to say.
-    tokens_for
-        From a window (bp) to its number of tokens.
-    head
-        The head it is used with unless ``head.name`` says otherwise.
-    weights
-        The official weights, or where it starts without any.
-    licence
-        The licence of the weights.
-    memory
-        What a forward and a training step need.
-    needs
-        Python modules beyond the core that must be importable.
-    module
-        The module that makes it: a trainable one's ``build(window, config, spec)``, a frozen one's
-        ``build(config)``.
-    parameters
-        How many, without output heads that are not used.
-    hub
-        Name and files of the official weights on the Hugging Face Hub, as ``hf download`` takes them.
-    extra
-        The extra of glm2x that brings `needs`; those of others come with glm2x itself.
-    needs_gpu
-        Whether it runs on NVIDIA GPUs alone.
-    """
-
-    name: str
-    kind: Literal["trainable", "frozen"]
-    input: str
-    output: str
-    width: int
-    tokens_for: Callable[[int], int]
-    head: str
-    weights: str
-    licence: str
-    memory: str
-    needs: tuple[str, ...]
-    module: str
-    parameters: str
-    hub: tuple[str, ...] = ()
-    extra: str = ""
-    needs_gpu: bool = False
 
 
 _BACKBONES = (
@@ -202,6 +149,7 @@ _BACKBONES = (
         hub=("arcinstitute/evo2_7b",),
         extra="evo2",
         needs_gpu=True,
+        chooses_model=True,
     ),
     BackboneInfo(
         name="huggingface",
@@ -220,6 +168,7 @@ _BACKBONES = (
         needs=("transformers",),
         module="glm2x.backbones.huggingface",
         parameters="the model's own",
+        chooses_model=True,
     ),
     BackboneInfo(
         name="kmer",
@@ -240,27 +189,61 @@ _BACKBONES = (
 
 
 def backbones() -> tuple[BackboneInfo, ...]:
-    """Return every backbone."""
+    """Return glm2x's own backbones."""
     return _BACKBONES
 
 
+def foreign() -> tuple[tuple[BackboneInfo, ...], tuple[Refused, ...]]:
+    """Return the backbones of other packages that are installed, and what is refused of them."""
+    return declared([info.name for info in _BACKBONES])
+
+
 def get(name: str) -> BackboneInfo:
-    """Return the backbone called `name`.
+    """Return the backbone called `name`, of glm2x or of another package.
 
     Raises
     ------
     UsageError
-        No such backbone (the nearest name is given).
+        No such backbone (the nearest name is given), or several packages have one.
+    DataError
+        The package that declares it is broken.
     """
-    known = {info.name: info for info in _BACKBONES}
-    if name not in known:
+    info = _find(name)
+    if info is None:
+        known = [own.name for own in _BACKBONES] + list(declared_names())
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
         raise UsageError(
             f"no backbone is called {name}",
             wanted=", ".join(known),
             do=f"did you mean {near[0]}?" if near else "glm2x backbones lists them",
         )
-    return known[name]
+    return info
+
+
+def is_known(name: str) -> bool:
+    """Whether glm2x or another package has a backbone called `name`; nothing is imported to say so."""
+    return name in declared_names() or any(info.name == name for info in _BACKBONES)
+
+
+def get_as_made(name: str, made_with: Package | None, where: str) -> BackboneInfo:
+    """Return the backbone that a checkpoint or a store was made with.
+
+    Parameters
+    ----------
+    made_with
+        The package that it names; None: glm2x itself.
+    where
+        The checkpoint or store, for messages.
+
+    Raises
+    ------
+    UsageError
+        See `get`.
+    DataError
+        It needs a package that is not installed, or is broken.
+    """
+    require_package(name, _find(name), made_with, where)
+    return get(name)
 
 
 def build(name: str, window: int, config: BackboneConfig, spec: Mapping[str, Any] | None = None) -> Backbone:
@@ -278,14 +261,22 @@ def build(name: str, window: int, config: BackboneConfig, spec: Mapping[str, Any
     UsageError
         No such backbone, one that is read through precomputed embeddings, or the configuration asks of it
         what it cannot do.
+    DataError
+        It is another package's, and not as that describes it.
     """
-    assert get(name).kind == "trainable", name
-    module = importlib.import_module(get(name).module)
-    return cast("Backbone", module.build(window, config, spec))
+    info = get(name)
+    assert info.kind == "trainable", name
+    if info.package is not None:
+        _require_one_model(info, config)
+    model = cast("Backbone", _module(info).build(window, config, spec))
+    _require_as_described(info, model, window)
+    return model
 
 
 def build_language_model(config: BackboneConfig) -> LanguageModel:
     """Import a frozen backbone's module and return the model with its weights, in evaluation mode.
+
+    The spec of one of another package holds that package's name and version, too.
 
     Raises
     ------
@@ -293,7 +284,8 @@ def build_language_model(config: BackboneConfig) -> LanguageModel:
         No such backbone, one that is trained and not read through embeddings, or the configuration asks
         of it what it cannot do.
     DataError
-        Its weights are not there, damaged or another model's; or this machine lacks what it needs.
+        Its weights are not there, damaged or another model's; or this machine lacks what it needs; or it is
+        another package's, and not as that describes it.
     """
     info = get(config.name)
     if info.kind != "frozen":
@@ -302,12 +294,57 @@ def build_language_model(config: BackboneConfig) -> LanguageModel:
             wanted=", ".join(other.name for other in _BACKBONES if other.kind == "frozen"),
             do="glm2x train trains it",
         )
+    _require_one_model(info, config)
+    model = cast("LanguageModel", _module(info).build(config).eval().requires_grad_(False))
+    if info.package is not None:
+        model.spec = {**model.spec, "package": asdict(info.package)}
+    _require_as_described(info, model, model.token_bp)
+    return model
+
+
+def _find(name: str) -> BackboneInfo | None:
+    own = next((info for info in _BACKBONES if info.name == name), None)
+    return own or find(name)
+
+
+def _require_one_model(info: BackboneInfo, config: BackboneConfig) -> None:
+    """Refuse a choice of model, or of its code, where there is none (`UsageError`)."""
     asked = "remote_code" if config.remote_code else config.model
-    if asked is not None and info.name != "huggingface" and (config.remote_code or info.name != "evo2"):
+    may = info.name == "huggingface" or (info.chooses_model and not config.remote_code)
+    if asked is not None and not may:
+        whose = "has no code but that of" if info.chooses_model else "is one model, whose code comes with"
         raise UsageError(
-            f"the {info.name} backbone is one model, whose code comes with glm2x",
+            f"the {info.name} backbone {whose} {info.package or 'glm2x'}",
             got=asked,
             do="leave it out, or take the backbone huggingface",
         )
-    module = importlib.import_module(info.module)
-    return cast("LanguageModel", module.build(config).eval().requires_grad_(False))
+
+
+def _module(info: BackboneInfo) -> ModuleType:
+    """Import what makes a backbone; of another package, whatever that raises is named (`DataError`)."""
+    if info.package is None:
+        return importlib.import_module(info.module)
+    try:
+        return importlib.import_module(info.module)
+    except Exception as error:
+        raise DataError(
+            f"the backbone {info.name} of the package {info.package} cannot be imported",
+            where=info.module,
+            got=f"{type(error).__name__}: {error}",
+            do=f"glm2x backbones {info.name} says what this machine lacks for it",
+        ) from error
+
+
+def _require_as_described(info: BackboneInfo, model: Backbone | LanguageModel, window: int) -> None:
+    """Refuse a model of another package that is not as the package says (`DataError`)."""
+    if info.package is None:
+        return
+    told = (info.width or model.width, info.tokens_for(window) or model.tokens(window))
+    if told != (model.width, model.tokens(window)):
+        raise DataError(
+            f"the backbone {info.name} is not as its package {info.package} describes it",
+            where=f"a window of {window:,} bp",
+            got=f"{model.tokens(window)} tokens of {model.width} channels",
+            wanted=f"{told[1]} tokens of {told[0]} channels",
+            do=f"tell the authors of {info.package.name}: glm2x.backbones.checks finds this",
+        )

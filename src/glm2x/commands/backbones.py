@@ -7,12 +7,13 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glm2x.console import print_json, show_table
+from glm2x import __version__
+from glm2x.console import print_json, say, show_table
 
 if TYPE_CHECKING:
-    from glm2x.backbones.registry import BackboneInfo
+    from glm2x.backbones.info import BackboneInfo
 
-_SHOWN = ("name", "kind", "input", "output", "width", "head", "parameters", "memory", "weights", "licence")
+_SHOWN = ("kind", "input", "output", "width", "head", "parameters", "memory", "weights", "licence")
 _COLUMN = 12
 _OWN_PACKAGES = {"flash_attn_2_cuda": "flash-attn"}  # of modules that no extra brings
 _WEIGHTS = (".safetensors", ".bin", ".pt")
@@ -21,32 +22,45 @@ _WEIGHTS = (".safetensors", ".bin", ".pt")
 def backbones(name: str | None = None, /, *, json: bool = False) -> None:
     """List the backbones; with a name, say what it takes, gives and needs, and what this machine lacks.
 
+    Other packages may bring backbones of their own; what is wrong with one of these is said at the end.
+
     Parameters
     ----------
     name
         Such as onehot.
     json
         Print one JSON document on standard output: backbones, a list of objects with name, kind, input,
-        output, width, head, parameters, memory, weights, licence and lacks (what this machine lacks).
+        package, output, width, head, parameters, memory, weights, licence and lacks (what this machine lacks).
     """
-    from glm2x.backbones.registry import backbones as known
-    from glm2x.backbones.registry import get
+    from glm2x.backbones.registry import backbones as own
+    from glm2x.backbones.registry import foreign, get
 
-    infos = known() if name is None else (get(name),)
+    if name is None:
+        others, refused = foreign()
+        infos = (*own(), *others)
+    else:
+        infos, refused = (get(name),), ()
     if json:
         print_json({"backbones": [_described(info) for info in infos]})
     elif name is None:
-        rows = [(info.name, info.kind, info.weights) for info in infos]
+        rows = [
+            (info.name, info.kind, info.weights + (f" ({info.package})" if info.package else ""))
+            for info in infos
+        ]
         show_table({"name": "left", "kind": "left", "weights": "left"}, rows)
     else:
-        (info,) = infos
-        for part in _SHOWN:
-            _show(part, getattr(info, part))
-        _show("here", "\n".join(_lacking(info)) or "ready")
+        for part, value in _described(infos[0]).items():
+            if part != "lacks":
+                _show(part, value)
+        _show("here", "\n".join(_lacking(infos[0])) or "ready")
+    for entry in refused:
+        say(f"refused: the backbone {entry.name} of the package {entry.package}: {entry.why}")
 
 
 def _described(info: BackboneInfo) -> dict[str, Any]:
-    return {**{part: getattr(info, part) for part in _SHOWN}, "lacks": _lacking(info)}
+    package = str(info.package) if info.package else f"glm2x {__version__}"
+    parts = {part: getattr(info, part) for part in _SHOWN}
+    return {"name": info.name, "package": package, **parts, "lacks": _lacking(info)}
 
 
 def _lacking(info: BackboneInfo) -> list[str]:
@@ -62,7 +76,8 @@ def _modules_lacking(info: BackboneInfo) -> list[str]:
     lacking = [module for module in info.needs if importlib.util.find_spec(module) is None]
     own = [_OWN_PACKAGES[module] for module in lacking if module in _OWN_PACKAGES]
     others = [module.replace("_", "-") for module in lacking if module not in _OWN_PACKAGES]
-    wanted = [*([f"'glm2x[{info.extra}]'"] if info.extra and others else others), *own]
+    package = info.package.name if info.package else "glm2x"
+    wanted = [*([f"'{package}[{info.extra}]'"] if info.extra and others else others), *own]
     return [f"lacks {' and '.join(lacking)}: pip install {' '.join(wanted)}"] if lacking else []
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from glm2x.console import progress, say
 
 if TYPE_CHECKING:
-    from glm2x.backbones.registry import BackboneInfo
+    from glm2x.backbones.info import BackboneInfo
     from glm2x.embeddings.importing import Imported
 
 

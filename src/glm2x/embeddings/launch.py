@@ -11,7 +11,8 @@ from pathlib import Path
 
 import torch
 
-from glm2x.backbones.registry import build_language_model
+from glm2x.backbones.packages import package_of
+from glm2x.backbones.registry import build_language_model, get_as_made
 from glm2x.cohort.cohort import Cohort
 from glm2x.embeddings.extract import Extracted, extract, require_cohort
 from glm2x.embeddings.plan import Plan, read_plans
@@ -69,6 +70,7 @@ def run_here(
         if weights is not None:
             config = config.model_copy(update={"weights": str(weights)})
         opened = given if given is not None and given.digest == plan.cohort_digest else _cohort_of(plan)
+        get_as_made(config.name, package_of(store.spec.model, str(store.folder)), str(store.folder))
         if model is None or config != built_from:
             model = None  # before there is another: two may be too many for the device
             model, built_from = build_language_model(config), config

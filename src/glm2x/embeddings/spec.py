@@ -37,6 +37,7 @@ _WORDS = {
     "model.weights_digest": "other weights",
     "model.revision": "another revision of the weights",
     "model.precision": "another precision of the model",
+    "model.package.version": "another version of the backbone's package",
 }
 
 
@@ -49,8 +50,8 @@ class StoreSpec:
     backbone
         Its name, as in the configuration.
     model
-        `LanguageModel.spec`: architecture, layer, weights, revision or digest, precision. Kept as JSON
-        has it, so that what is read back is equal.
+        `LanguageModel.spec`: architecture, layer, weights, revision or digest, precision; and of a backbone
+        of another package, its name and version. Kept as JSON has it, so that what is read back is equal.
     window
         Base pairs of a haplotype's window.
     token_bp

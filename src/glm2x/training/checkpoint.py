@@ -29,6 +29,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from glm2x.backbones.info import Package
+from glm2x.backbones.packages import require_names
 from glm2x.cohort.split import Split
 from glm2x.config import TrainConfig, dump_config, parse_config
 from glm2x.errors import DataError, UsageError
@@ -66,7 +68,8 @@ class Metadata:
     """What a model was made from.
 
     `backbone_spec` is the backbone's own `Backbone.spec`: its architecture and the source of its weights,
-    by which it is built again without looking for these. `freeze` is what was not trained.
+    by which it is built again without looking for these. `backbone_package` is the package that the backbone
+    came from; None: glm2x itself. `freeze` is what was not trained.
 
     `individuals_touched` and `genes` are the people and genes that it was trained on or validated
     with, sorted: those of the phase that it was saved in, of the phases before, and of the checkpoint
@@ -92,6 +95,7 @@ class Metadata:
     train_individuals: _Count
     genes: tuple[str, ...]
     individuals_touched: tuple[str, ...]
+    backbone_package: Package | None = None
 
 
 @dataclass(frozen=True)
@@ -232,6 +236,8 @@ def load_checkpoint(folder: Path | str) -> Checkpoint:
         config = parse_config(yaml.safe_load((folder / CONFIG).read_text()), where=str(folder / CONFIG))
     except (OSError, ValueError, RecursionError, yaml.YAMLError, UsageError) as error:
         raise _damaged(folder / CONFIG, f"{type(error).__name__}: {error}", "a configuration") from error
+    if metadata.backbone_package is not None:
+        require_names(metadata.backbone_package, str(folder / STATE))
     told = (metadata.backbone, metadata.freeze, metadata.target, metadata.window)
     configured = (config.backbone.name, config.freeze, config.target, config.window)
     if told != configured:

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from glm2x.backbones.base import Backbone
-from glm2x.backbones.registry import build, get
+from glm2x.backbones.info import BackboneInfo
+from glm2x.backbones.packages import package_of
+from glm2x.backbones.registry import build, get, get_as_made, is_known
 from glm2x.config import TrainConfig
 from glm2x.embeddings.description import read_description
 from glm2x.embeddings.spec import StoreSpec
@@ -125,6 +127,24 @@ def build_model(config: TrainConfig, spec: Mapping[str, Any] | None = None) -> E
     return ExpressionModel(backbone, head)
 
 
+def described(config: TrainConfig) -> BackboneInfo:
+    """Return the description of the configuration's backbone.
+
+    Raises
+    ------
+    UsageError
+        No such backbone.
+    DataError
+        The configuration's store was made with the backbone of a package that is not installed.
+    """
+    name = config.backbone.name
+    if config.embeddings is not None and not is_known(name):
+        spec = read_description(Path(config.embeddings))
+        if spec.backbone == name:
+            return get_as_made(name, package_of(spec.model, config.embeddings), config.embeddings)
+    return get(name)
+
+
 def shape_of(config: TrainConfig) -> tuple[int, int]:
     """Return the channels and the number of the tokens that the head is given.
 
@@ -133,7 +153,7 @@ def shape_of(config: TrainConfig) -> tuple[int, int]:
     UsageError
         See `store_spec`.
     """
-    info = get(config.backbone.name)
+    info = described(config)
     if info.kind == "frozen":
         spec = store_spec(config)
         return spec.width, spec.rows

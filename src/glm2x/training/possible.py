@@ -8,7 +8,9 @@ import torch
 from torch import nn
 
 from glm2x.backbones.device import require_device
+from glm2x.backbones.registry import get_as_made
 from glm2x.config import TrainConfig
+from glm2x.console import say
 from glm2x.errors import DataError, Glm2xError, UsageError
 from glm2x.heads.registry import build_head
 from glm2x.training.batches import plan
@@ -42,8 +44,16 @@ def require_model(checkpoint: Checkpoint) -> None:
     Raises
     ------
     DataError
-        Its configuration, or what it says of its backbone, makes no model, or another.
+        Its backbone is of a package that is not installed; or its configuration, or what it says of its
+        backbone, makes no model, or another.
     """
+    told = checkpoint.metadata
+    info = get_as_made(told.backbone, told.backbone_package, str(checkpoint.folder))
+    if info.package != told.backbone_package:
+        say(
+            f"{checkpoint.folder} was trained with the backbone {info.name} of {told.backbone_package}, and "
+            f"{info.package} is installed: its predictions may differ"
+        )
     try:
         with torch.device("meta"), torch.random.fork_rng(devices=[]):  # shapes without memory
             model = build_model(checkpoint.config, checkpoint.metadata.backbone_spec)

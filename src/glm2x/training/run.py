@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from glm2x import __version__
+from glm2x.backbones.registry import get
 from glm2x.cohort.dictionary import HaplotypeDictionary
 from glm2x.cohort.target import Target, make_target
 from glm2x.config import TrainConfig
@@ -296,6 +297,7 @@ def _metadata(work: _Work, model: ExpressionModel, touched: Touched, people: int
         train_individuals=people,
         genes=tuple(sorted(touched.genes)),
         individuals_touched=tuple(sorted(touched.individuals)),
+        backbone_package=get(work.config.backbone.name).package,
     )
 
 
