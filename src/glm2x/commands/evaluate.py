@@ -13,6 +13,7 @@ def evaluate(
     out: Path,
     cohort: Path | None = None,
     split: Path | None = None,
+    genes: Path | None = None,
     target: Literal["log", "residual", "residual-all", "z-score", "inverse-normal"] | None = None,
     force: bool = False,
 ) -> None:
@@ -28,6 +29,8 @@ def evaluate(
         Adds measurements that tables lack, populations, positions of genes, and checks.
     split
         Adds sides that tables lack, h2 (with --cohort), and checks.
+    genes
+        Judge only these genes, one a line: the same for all models, where tables hold different ones.
     target
         What tables that do not say it predict (default: log, where measurements are filled in).
     force
@@ -37,12 +40,16 @@ def evaluate(
     from glm2x.cohort.split import Split
     from glm2x.errors import UsageError
     from glm2x.evaluation.evaluate import evaluate as measure
+    from glm2x.evaluation.tables import of_genes
+    from glm2x.files import read_list
     from glm2x.predictions import read_predictions
 
     if not predictions:
         raise UsageError("no table of predictions was given", wanted="one or more .parquet or .csv files")
+    wanted = None if genes is None else read_list(genes)
+    table = read_predictions(predictions)
     result = measure(
-        read_predictions(predictions),
+        table if wanted is None else of_genes(table, wanted),
         out,
         cohort=Cohort.open(cohort) if cohort else None,
         split=Split.load(split) if split else None,
