@@ -65,7 +65,7 @@ CELLS = ("seen_gene/new_individual", "unseen_gene/new_individual")
 
 
 # windows about as small as the models and the Tower allow
-EPOCH = "--set training.epochs=1"
+EPOCH = "--set training.epochs=1 --set training.batch_size=16"
 _SMALL_S2F = rf"--set window=$([ $model = borzoi ] && echo 384 || echo 1280) {EPOCH}"
 _SMALL_TOWER = r"--set window=$([ $model = evo2 -o $model = caduceus-ph ] && echo 512 || echo 900)"
 
