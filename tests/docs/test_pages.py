@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import published_world  # noqa: F401  (it registers its world)
 import pytest
 from pages import ROOT, Page, PageError, all_pages
 from running import run_script

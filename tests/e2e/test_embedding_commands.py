@@ -139,6 +139,29 @@ def _train_and_evaluate(folder: Path, demo_cohort: Cohort, name: str, store: Pat
     assert any(name in model for model in cells["seen_gene/new_individual"])
 
 
+def test_a_plan_of_the_reference_alone_serves_a_reference_phase(
+    folder: Path, demo_cohort: Cohort, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = folder / "reference alone"
+    words = _plan_words(folder, demo_cohort, "kmer", store, "--reference-only")
+    assert run([*words, "--individuals", str(folder / "test")]) == 2
+    assert "--reference-only embeds nobody" in capsys.readouterr().err
+    assert run(words) == 0
+    assert "4 genes in 0 people: 4 windows with the references, 4 of them unique" in capsys.readouterr().out
+    assert _run("embed", "run", store) == 0
+    values = (
+        f"cohort={demo_cohort.folder}",
+        f"split={folder / 'split.json'}",
+        f"embeddings={store}",
+        f"window={WINDOW}",
+        f"genes.reference={folder / 'genes'}",
+    )
+    settings = [word for value in (*SMALL, *values) for word in ("--set", value)]
+    assert _run("train", "kmer-reference", *settings, "--set", f"out={folder / 'from the reference'}") == 0
+    assert _run("train", "kmer-personal", *settings, "--set", f"out={folder / 'none'}") == 1
+    assert "the embedding store lacks" in capsys.readouterr().err
+
+
 def test_evo2_from_the_plan_to_the_evaluation(
     folder: Path, demo_cohort: Cohort, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,7 @@ from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
 from glm2x.errors import DataError, LeakError, UsageError
 from glm2x.evaluation.evaluate import evaluate
+from glm2x.evaluation.tables import of_genes
 from glm2x.genome.genes import Gene
 from glm2x.genome.haplotypes.variants import PhasedVariants
 from glm2x.predictions import (
@@ -443,3 +444,15 @@ def test_pcs_and_heritability_are_of_the_cohort(tmp_path: Path) -> None:
     assert with_h2.metrics["data"]["heritability"]["genes"] == 1
     assert with_h2.metrics["data"]["heritability"]["individuals"] == 20
     assert with_h2.per_gene.filter(gene="g1")["h2"].null_count() == 0
+
+
+def test_a_list_of_genes_is_judged_and_nothing_else(predictions: Predictions) -> None:
+    versioned = pl.concat_str(pl.lit("ENSG0000000000"), pl.col("gene").cast(pl.String), pl.lit(".7"))
+    frame = predictions.frame.with_columns(versioned.str.replace("g", "").alias("gene"))
+    here = sorted(frame["gene"].unique())
+    kept = of_genes(replace(predictions, frame=frame), [here[0], here[1].removesuffix(".7"), "ENSG0"])
+    assert sorted(kept.frame["gene"].unique()) == here[:2]
+    assert kept.frame.height == frame.filter(pl.col("gene") <= here[1]).height
+    with pytest.raises(DataError, match="hold none of the genes of the list") as raised:
+        of_genes(predictions, ["ENSG0"])
+    assert raised.value.got == "1 genes, such as ENSG0"

@@ -20,6 +20,7 @@ def plan(
     genes: Path | None = None,
     individuals: Path | None = None,
     split: Path | None = None,
+    reference_only: bool = False,
     keep: Literal["tokens", "bins", "mean"] = "tokens",
     bins: int | None = None,
     dtype: Literal["bf16", "fp32"] | None = None,
@@ -56,6 +57,9 @@ def plan(
         Who, one a line (default: everybody, or the split's). The reference is always embedded, too.
     split
         Take its genes and people.
+    reference_only
+        Nobody's haplotypes, only the reference's: what a reference phase needs of genes that no personal
+        phase reads.
     keep
         All tokens; their means in --bins bins; or one mean.
     bins
@@ -97,12 +101,18 @@ def plan(
         raise UsageError("--window is an even number of base pairs", got=str(window))
     if batch_size is not None and batch_size >= 2**31:
         raise UsageError("--batch-size is not that large", got=f"{batch_size:,}")
+    if reference_only and individuals is not None:
+        raise UsageError(
+            "--reference-only embeds nobody, and --individuals names some", do="give one of them"
+        )
     _require_positive(
         {"--batch-size": batch_size, "--shard-mb": shard_mb, "--shard-haplotypes": shard_haplotypes}
     )
     info = get(backbone)
     opened = Cohort.open(cohort)
-    chosen = _chosen(opened, genes, individuals, split)
+    genes_chosen, people_chosen = _chosen(opened, genes, individuals, split)
+    if reference_only:
+        people_chosen = ()
     config = BackboneConfig(
         name=info.name,
         weights=None if weights is None else str(weights.absolute()),
@@ -119,7 +129,7 @@ def plan(
     from glm2x.provenance import artefacts, count_passes, record
 
     kind = require_device(device)
-    wanted = wanted_haplotypes(opened, window, *chosen, progress)
+    wanted = wanted_haplotypes(opened, window, genes_chosen, people_chosen, progress)
     unique = len(wanted.table)
     print(
         f"{wanted.genes:,} genes in {wanted.individuals:,} people: {wanted.windows:,} windows with the "

@@ -16,6 +16,7 @@ def evaluate(
     out: Path,
     cohort: Path | None = None,
     split: Path | None = None,
+    genes: Path | None = None,
     target: Literal["log", "residual", "residual-all", "z-score", "inverse-normal"] | None = None,
     json: bool = False,
     loci: str | None = None,
@@ -34,6 +35,8 @@ def evaluate(
         Adds measurements that tables lack, populations, positions of genes, and checks.
     split
         Adds sides that tables lack, h2 (with --cohort), and checks.
+    genes
+        Judge only these genes, one a line: the same for all models, where tables hold different ones.
     target
         What tables that do not say it predict (default: log, where measurements are filled in).
     json
@@ -49,14 +52,18 @@ def evaluate(
     from glm2x.commands.recorded import of_cohort, of_split
     from glm2x.errors import UsageError
     from glm2x.evaluation.evaluate import evaluate as measure
+    from glm2x.evaluation.tables import of_genes
+    from glm2x.files import read_list
     from glm2x.predictions import read_predictions
     from glm2x.provenance import artefact, record_with_history
 
     if not predictions:
         raise UsageError("no table of predictions was given", wanted="one or more .parquet or .csv files")
     opened, sides = Cohort.open(cohort) if cohort else None, Split.load(split) if split else None
+    wanted = None if genes is None else read_list(genes)
+    table = read_predictions(predictions)
     result = measure(
-        read_predictions(predictions),
+        table if wanted is None else of_genes(table, wanted),
         out,
         cohort=opened,
         split=sides,
@@ -71,6 +78,7 @@ def evaluate(
         inputs=[
             *([of_cohort(opened, cohort)] if opened and cohort else []),
             *of_split(sides, split),
+            *([artefact("genes", genes)] if genes else []),
             *(artefact("predictions", path) for path in predictions),
         ],
     )

@@ -8,7 +8,7 @@ new or training people.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
+from glm2x.errors import DataError
 from glm2x.genome.genes import index_of_names, unversioned
 from glm2x.predictions import Predictions, compact
 
@@ -105,6 +106,28 @@ class Cell:
     genes: tuple[str, ...]
     individuals: tuple[str, ...]
     rows: tuple[CellRow, ...]
+
+
+def of_genes(predictions: Predictions, names: Iterable[str]) -> Predictions:
+    """Return the predictions of some genes, with or without version, so that all rows are of the same.
+
+    Raises
+    ------
+    DataError
+        There is none of any of them.
+    """
+    wanted = {unversioned(name) for name in names}
+    found = predictions.frame["gene"].unique().cast(pl.String).to_list()
+    kept = [gene for gene in found if unversioned(gene) in wanted]
+    if not kept:
+        raise DataError(
+            "the tables hold none of the genes of the list",
+            got=f"{len(wanted)} genes, such as {min(wanted, default='(none)')}",
+            wanted=f"some of {len(found)} genes, such as {min(found, default='(none)')}",
+            do="give another list with --genes, or none",
+        )
+    frame = predictions.frame.filter(pl.col("gene").cast(pl.String).is_in(kept))
+    return replace(predictions, frame=frame)
 
 
 def largest_window(predictions: Predictions, split: Split | None) -> int | None:
