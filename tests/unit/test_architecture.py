@@ -38,6 +38,7 @@ MAY_IMPORT = {
     "baselines": {"cohort", "genome"},
     "evaluation": {"cohort", "genome"},
     "report": set(),
+    "study": {"cohort", "genome"},
     "download": set(),
     "demo": set(),
     "commands": {
@@ -52,6 +53,7 @@ MAY_IMPORT = {
             "baselines",
             "evaluation",
             "report",
+            "study",
             "download",
             "commands",
         ),
@@ -146,6 +148,7 @@ HEAVY = (
         (["simulate", "--help"], set()),
         (["embed", "plan", "--help"], set()),
         (["demo", "--help"], set()),
+        (["plan", "--help"], set()),
         (["evaluate", "--help"], set()),
         (["backbones"], set()),
         (["backbones", "enformer"], set()),
