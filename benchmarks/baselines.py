@@ -2,8 +2,8 @@
 
     python benchmarks/baselines.py COHORT SPLIT [--genes 8] [--exact 2] [--target residual]
 
-COHORT and SPLIT as docs/guides/baselines.md makes them of chromosome 22 (under "Reproduce the table"). CPU time of
-one thread, side by side in one run:
+COHORT and SPLIT as docs/guides/baselines.md makes them of chromosome 22 (under "Reproduce the table"). CPU
+time of one thread, side by side in one run:
 
 - The elastic net with 10 folds, of some genes spread over the chromosome, in windows of 64 and 200 kb, and
   scikit-learn's ``ElasticNetCV`` of the same dosages, penalties and folds with its own tolerance. Whether

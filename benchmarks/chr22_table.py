@@ -1,4 +1,4 @@
-"""The table of baselines on chromosome 22 by the command lines of docs/guides/baselines.md, measured beside wanted.
+"""The baselines of chromosome 22 by the commands of docs/guides/baselines.md, measured beside wanted.
 
     python benchmarks/chr22_table.py FOLDER [--data ../shared/data/chr22]
 

@@ -36,6 +36,7 @@ app.command(f"{_VERBS}.download:download", help="Fetch the public data: referenc
 app.command(cohort)
 app.command(f"{_VERBS}.simulate:simulate", help="Simulate a cohort whose truth is known.")
 app.command(f"{_VERBS}.consensus:consensus", help="Write people's consensus FASTA files, as bcftools would.")
+app.command(f"{_VERBS}.plan:plan", help="Say what a whole study takes, before anything runs.")
 app.command(f"{_VERBS}.haplotypes:haplotypes", help="Print a person's two haplotypes of a gene as FASTA.")
 app.command(f"{_VERBS}.split:split", help="Put people and genes into train, validation and test.")
 app.command(f"{_VERBS}.backbones:backbones", help="List the backbones, or describe one.")

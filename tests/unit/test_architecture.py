@@ -40,6 +40,7 @@ MAY_IMPORT = {
     "baselines": {"cohort", "genome"},
     "evaluation": {"cohort", "genome"},
     "report": set(),
+    "study": {"cohort", "genome"},
     "download": set(),
     "demo": {"cli"},
     "commands": {
@@ -54,6 +55,7 @@ MAY_IMPORT = {
             "baselines",
             "evaluation",
             "report",
+            "study",
             "download",
             "commands",
         ),
@@ -150,6 +152,7 @@ HEAVY = (
         (["simulate", "--help"], set()),
         (["embed", "plan", "--help"], set()),
         (["demo", "--help"], set()),
+        (["plan", "--help"], set()),
         (["evaluate", "--help"], set()),
         (["backbones"], set()),
         (["backbones", "enformer"], set()),
