@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glm2x.report.figures.colours import Look
-from glm2x.report.figures.style import INK, MUTED, Picture, fix_place, new_axes, style, to_picture
+from glm2x.report.figures.style import INK, MUTED, Picture, new_axes, style, to_picture
 
 Array = NDArray[np.float64]
 
@@ -56,7 +56,7 @@ def calibration_curve(bins: Bins, *, unit: str, look: Look, name: str, alt: str)
     half = np.where(np.isfinite(bins.error), Z95 * bins.error, 0.0)
     reach = max(np.abs(bins.predicted).max(), (np.abs(bins.observed) + half).max(), 1e-6) * 1.08
     with style():
-        figure, axes = new_axes(420, 400)
+        figure, axes = new_axes(420, 400, left=60)
         axes.axhline(0, color=MUTED, linewidth=0.7, dashes=(3, 3))
         axes.axvline(0, color=MUTED, linewidth=0.7, dashes=(3, 3))
         axes.plot([-reach, reach], [-reach, reach], color=MUTED, linewidth=0.9)
@@ -86,5 +86,4 @@ def calibration_curve(bins: Bins, *, unit: str, look: Look, name: str, alt: str)
         axes.locator_params(nbins=6)
         axes.set_xlabel(f"predicted − training mean, {unit}")
         axes.set_ylabel(f"observed − training mean, {unit}")
-        fix_place(figure, axes, 60)
         return to_picture(figure, name=name, alt=alt)

@@ -11,7 +11,6 @@ from glm2x.report.figures.style import (
     MUTED,
     PAPER,
     Picture,
-    fix_place,
     new_axes,
     style,
     to_picture,
@@ -48,11 +47,11 @@ def ranked_differences(
     x = np.arange(1, y.size + 1)
     raster = y.size > MANY_POINTS
     with style():
-        figure, axes = new_axes(420, 300)
+        figure, axes = new_axes(420, 300, left=56)
         if y.size <= MOST_BARS:
             drawn = np.isfinite(bars)
             axes.vlines(
-                x[drawn], (y - bars)[drawn], (y + bars)[drawn], color=look.colour, linewidth=1, alpha=0.55
+                x[drawn], (y - bars)[drawn], (y + bars)[drawn], color=look.colour, linewidth=1, alpha=0.7
             )
         axes.axhline(0, color=MUTED, linewidth=0.9, dashes=(3, 3))
         for chosen, face in ((~told, PAPER), (told, look.colour)):
@@ -73,5 +72,4 @@ def ranked_differences(
         axes.grid(axis="y")
         axes.set_xlabel("genes, from the largest difference to the smallest")
         axes.set_ylabel(f"r less r of {shorten(clean(rival), 24)}")
-        fix_place(figure, axes, 56)
         return to_picture(figure, name=name, alt=alt)

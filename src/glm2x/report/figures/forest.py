@@ -91,6 +91,6 @@ def forest(
         if limits is not None:
             axes.set_xlim(limits)
         axes.grid(axis="x")
-        axes.locator_params(axis="x", nbins=6)
+        axes.locator_params(axis="x", nbins=5)
         axes.set_xlabel(x_label)
         return to_picture(figure, name=name, alt=alt)

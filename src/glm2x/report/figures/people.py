@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glm2x.report.figures.colours import Look
-from glm2x.report.figures.style import MUTED, Picture, fix_place, new_axes, style, to_picture
+from glm2x.report.figures.style import MUTED, Picture, new_axes, style, to_picture
 from glm2x.report.format import clean, number, shorten
 
 MANY_PEOPLE = 300
@@ -42,7 +42,7 @@ def observed_panel(
         Length of both axes in that unit; the panel is centred on its own observed values.
     """
     with style():
-        figure, axes = new_axes(240, 248)
+        figure, axes = new_axes(240, 248, left=48, top=24)
         middle = float(observed.min() + observed.max()) / 2
         limits = (middle - span / 2, middle + span / 2)
         axes.plot(limits, limits, color=MUTED, linewidth=0.9)
@@ -65,5 +65,4 @@ def observed_panel(
         axes.set_title(shorten(clean(gene), 28), loc="left", weight="bold")
         axes.set_xlabel(f"observed, {unit}")
         axes.set_ylabel(f"predicted, {unit}")
-        fix_place(figure, axes, 48, top=24)
         return to_picture(figure, name=name, alt=alt)

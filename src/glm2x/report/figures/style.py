@@ -94,24 +94,24 @@ def style() -> Iterator[None]:
         yield
 
 
-def new_axes(width: int, height: int) -> tuple[Figure, Axes]:
-    """Return a figure of `width` x `height` CSS pixels with one pair of axes."""
-    figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
-    FigureCanvasSVG(figure)
-    return figure, figure.add_subplot()
-
-
-def fix_place(figure: Figure, axes: Axes, left: float, top: float = 8) -> None:
-    """Put the axes where the length of labels does not move them, so that figures side by side align.
+def new_axes(width: int, height: int, *, left: float | None = None, top: float = 8) -> tuple[Figure, Axes]:
+    """Return a figure of `width` x `height` CSS pixels with one pair of axes.
 
     Parameters
     ----------
     left, top
-        What the labels get, in CSS pixels; there are 40 below and 8 on the right.
+        Where the axes begin, in CSS pixels, with 40 below them and 8 on the right: figures side by side
+        then align whatever their labels are. Without `left` the axes make room for their labels.
     """
-    figure.set_layout_engine("none")
-    width, height = (72 * length for length in figure.get_size_inches())
-    axes.set_position((left / width, 40 / height, 1 - (left + 8) / width, 1 - (40 + top) / height))
+    size = (width / 72, height / 72)
+    if left is None:
+        figure = Figure(figsize=size, layout="constrained")
+        FigureCanvasSVG(figure)
+        return figure, figure.add_subplot()
+    figure = Figure(figsize=size)
+    FigureCanvasSVG(figure)
+    place = (left / width, 40 / height, 1 - (left + 8) / width, 1 - (40 + top) / height)
+    return figure, figure.add_axes(place)
 
 
 def to_picture(figure: Figure, *, name: str, alt: str) -> Picture:

@@ -71,7 +71,7 @@ def deviations(frame: pl.DataFrame, means: pl.DataFrame) -> pl.DataFrame:
     """
     numbered = means.drop_nulls().with_row_index("number")
     return (
-        frame.select("gene", "observed", "predicted")
+        frame.select(pl.col("gene").cast(pl.String), "observed", "predicted")
         .join(numbered, on="gene")
         .select(
             pl.col("number").alias("gene"),
