@@ -18,9 +18,13 @@ from glm2x.report import write_report
 HOSTILE = "<script>alert('x')</script>&\"q\" $\\frac{1}$ \u202e漢"
 HEADINGS = [  # of the page, in their order
     "In short",
+    "The four cells",
     "Every row: seen genes, new people",
+    "Against the linear models",
     "Across genes",
-    "Predicted against observed",
+    "Within populations",
+    "Calibration",
+    "Best and worst genes: predicted against observed",
     "Training",
     "The split",
     "Checks and controls",
@@ -30,6 +34,12 @@ HEADINGS = [  # of the page, in their order
 
 MAIN = "seen_gene/new_individual"
 OTHER = "unseen_gene/new_individual"
+
+BASELINES = ("training-mean", "genotype-pcs", "top-variant", "elastic-net", "gblup", "ridge")
+_DIFFERENCES = {"cell": pl.String, "a": pl.String, "b": pl.String, "gene": pl.String} | {
+    "individuals": pl.Int64,
+    **dict.fromkeys(("pearson_a", "pearson_b", "difference", "t", "fdr"), pl.Float64),
+}
 
 # (model, strategy): how much of the true signal is in its predictions.
 ROWS: dict[tuple[str, str | None], float] = {
@@ -106,6 +116,7 @@ def write_folder(
     frame.write_parquet(folder / "predictions.parquet", metadata={"glm2x.target": "log"})
     per_gene = _per_gene(frame, rows)
     per_gene.write_parquet(folder / "per_gene.parquet")
+    _gene_differences(per_gene, people).write_parquet(folder / "comparisons.parquet")
     cells = {
         cell: _summaries(part, people) for (cell,), part in per_gene.group_by("cell", maintain_order=True)
     }
@@ -181,6 +192,37 @@ def write_folder(
     return folder
 
 
+def write_large_folder(folder: Path, *, genes: int, people: int) -> Path:
+    """Write an evaluation of many genes in eight rows; its predictions are of the model and 400 of them."""
+    write_folder(folder, genes=4, people=people)
+    random = np.random.default_rng(0)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    names = [f"ENSG{g:011d}" for g in range(genes)]
+    labels = [row["label"] for row in metrics["rows"]]
+    r = {label: np.clip(random.normal(0.1, 0.15, genes), -1, 1) for label in labels}
+    table = pl.concat(
+        [
+            pl.DataFrame({"gene": names, "pearson": r[label]}).with_columns(
+                cell=pl.lit(MAIN), label=pl.lit(label), replicate=pl.lit("mean"), null=pl.lit(False),
+                individuals=people, slope=pl.col("pearson") * 3, mean_predicted=pl.lit(2.0),
+                h2=pl.col("pearson").abs() / 2, accuracy=pl.col("pearson"),
+            )
+            for label in labels
+        ]
+    )  # fmt: skip
+    table.write_parquet(folder / "per_gene.parquet")
+    _gene_differences(table, people).write_parquet(folder / "comparisons.parquet")
+    best = np.argsort(-r["onehot reference-then-personal"])
+    drawn = np.concatenate([best[:200], best[-200:]])
+    predicted = pl.read_parquet(folder / "predictions.parquet").filter(
+        pl.col("strategy") == "reference-then-personal", pl.col("gene") == pl.col("gene").first()
+    )
+    pl.concat([predicted.with_columns(gene=pl.lit(names[g])) for g in drawn]).write_parquet(
+        folder / "predictions.parquet"
+    )
+    return folder
+
+
 def _per_gene(frame: pl.DataFrame, rows: dict[tuple[str, str | None], float]) -> pl.DataFrame:
     lines = []
     for model, strategy in rows:
@@ -202,6 +244,8 @@ def _per_gene(frame: pl.DataFrame, rows: dict[tuple[str, str | None], float]) ->
                     "individuals": one.height,
                     "pearson": r,
                     "null": constant,
+                    "slope": None if constant else 0.1 * (int(gene[-3:]) % 7),
+                    "mean_predicted": float(one["predicted"].mean()),
                     "h2": h2,
                     "accuracy": r / np.sqrt(h2) if h2 > 0.1 else None,
                 }
@@ -231,6 +275,15 @@ def _summaries(part: pl.DataFrame, people: int) -> dict[str, dict[str, Any]]:
             "median_slope": 0.42,
             "mean_pearson_within_population": mean - 0.011,
             "mean_partial_pearson": mean - 0.012,
+            "by_population": {
+                name: {
+                    "individuals": size,
+                    "genes": int(r.size),
+                    "mean_pearson": mean + gain,
+                    "ci95_mean_pearson": [mean + gain - 0.1, mean + gain + 0.1],
+                }
+                for name, size, gain in (("CEU", 25, 0.031), ("FIN", 28, -0.027), ("GBR", 26, 0.004))
+            },
             "heritable": {"genes": 7, "mean_pearson": mean, "mean_accuracy": 0.6, "median_accuracy": 0.61},
             "gene_mean": {"pearson": 0.99, "r2": 0.987, "rmse": 0.05},
             "difference": {"mean_r2": -0.3, "median_r2": -0.003},
@@ -244,6 +297,33 @@ def _summaries(part: pl.DataFrame, people: int) -> dict[str, dict[str, Any]]:
             },
         }
     return found
+
+
+def _gene_differences(per_gene: pl.DataFrame, people: int) -> pl.DataFrame:
+    """Return each model less each linear one: t is difference / 0.1, and 5 % FDR is at 0.02."""
+    frames = []
+    tested = [label for label in per_gene["label"].unique(maintain_order=True) if label not in BASELINES]
+    for a in tested:
+        for b in ("elastic-net", "gblup", "ridge"):
+            pair = per_gene.filter(pl.col("label") == a).join(
+                per_gene.filter(pl.col("label") == b), on=("cell", "gene"), suffix="_b"
+            )
+            frames.append(
+                pair.select(
+                    "cell",
+                    pl.lit(a).alias("a"),
+                    pl.lit(b).alias("b"),
+                    "gene",
+                    pl.lit(people, dtype=pl.Int64).alias("individuals"),
+                    pl.col("pearson").alias("pearson_a"),
+                    "pearson_b",
+                    (pl.col("pearson") - pl.col("pearson_b")).alias("difference"),
+                ).with_columns(
+                    t=10 * pl.col("difference"),
+                    fdr=pl.when(pl.col("difference").abs() > 0.02).then(0.01).otherwise(0.5),
+                )
+            )
+    return pl.concat(frames) if frames else pl.DataFrame(schema=_DIFFERENCES)
 
 
 def _comparisons(

@@ -20,6 +20,9 @@ from glm2x.report.roles import followed
 from glm2x.report.runs import Joint, Run, RunOf, read_run
 from glm2x.report.section import Section, Subject
 from glm2x.report.sections import (
+    against,
+    calibration,
+    cells,
     checks,
     compared,
     facts,
@@ -27,6 +30,7 @@ from glm2x.report.sections import (
     genes,
     people,
     per_gene,
+    populations,
     rows,
     split,
     summary,
@@ -36,10 +40,14 @@ from glm2x.report.target import target_words
 
 SECTIONS = (
     Section("summary", "In short", summary.context),
+    Section("cells", "Four cells", cells.context),
     Section("rows", "Every row", rows.context),
+    Section("against", "Against linear models", against.context),
     Section("genes-figure", "Across genes", genes.context),
+    Section("populations", "Populations", populations.context),
+    Section("calibration", "Calibration", calibration.context),
     Section("few-shot", "Few-shot curve", few_shot.context),
-    Section("people", "Predicted and observed", people.context),
+    Section("people", "Best and worst genes", people.context),
     Section("runs", "Runs", compared.context),
     Section("training", "Training", training.context),
     Section("split", "Split", split.context),

@@ -16,11 +16,12 @@ WITH_COHORT = "glm2x evaluate PREDICTIONS... --cohort COHORT --split split.json 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: its text, a value to sort by (empty sorts last) and CSS classes."""
+    """One cell: its text, a value to sort by (empty sorts last), CSS classes, and small print below it."""
 
     text: str
     sort: str = ""
     css: str = ""
+    small: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class Plate:
-    """A figure with its title and caption."""
+    """A figure with its title, which stands above it, and its caption below it."""
 
     picture: Picture
     title: str

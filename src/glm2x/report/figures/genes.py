@@ -60,7 +60,7 @@ def gene_scatter(
         [genes] True where either prediction is null; drawn as an open marker.
     """
     with style():
-        figure, axes = new_axes(420, 400)
+        figure, axes = new_axes(420, 404, left=56)
         low = float(min(x.min(), y.min(), 0.0))
         high = float(max(x.max(), y.max(), 0.0))
         pad = 0.07 * max(high - low, 0.1)

@@ -41,7 +41,7 @@ def heritability_scatter(
         The row whose r it is.
     """
     with style():
-        figure, axes = new_axes(420, 400)
+        figure, axes = new_axes(420, 404, left=56)
         right = max(float(root.max()), 0.1) * 1.06
         low, high = min(float(r.min()), 0.0), max(float(r.max()), right)
         pad = 0.05 * (high - low)

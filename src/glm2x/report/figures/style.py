@@ -30,6 +30,9 @@ _VARIABLES = {INK: "--ink", MUTED: "--muted", RULE: "--rule", PAPER: "--paper"}
 MANY_POINTS = 1500
 """Above this many points a cloud is drawn as a picture inside the SVG, so that the page stays light."""
 
+_DECIMALS = re.compile(r"(\.\d\d)\d+")
+"""A hundredth of a point is less than any screen or printer shows."""
+
 _RC: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "glm2x",
@@ -91,11 +94,24 @@ def style() -> Iterator[None]:
         yield
 
 
-def new_axes(width: int, height: int) -> tuple[Figure, Axes]:
-    """Return a figure of `width` x `height` CSS pixels with one pair of axes."""
-    figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
+def new_axes(width: int, height: int, *, left: float | None = None, top: float = 8) -> tuple[Figure, Axes]:
+    """Return a figure of `width` x `height` CSS pixels with one pair of axes.
+
+    Parameters
+    ----------
+    left, top
+        Where the axes begin, in CSS pixels, with 40 below them and 8 on the right: figures side by side
+        then align whatever their labels are. Without `left` the axes make room for their labels.
+    """
+    size = (width / 72, height / 72)
+    if left is None:
+        figure = Figure(figsize=size, layout="constrained")
+        FigureCanvasSVG(figure)
+        return figure, figure.add_subplot()
+    figure = Figure(figsize=size)
     FigureCanvasSVG(figure)
-    return figure, figure.add_subplot()
+    place = (left / width, 40 / height, 1 - (left + 8) / width, 1 - (40 + top) / height)
+    return figure, figure.add_axes(place)
 
 
 def to_picture(figure: Figure, *, name: str, alt: str) -> Picture:
@@ -121,6 +137,7 @@ def to_picture(figure: Figure, *, name: str, alt: str) -> Picture:
     svg = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', svg)
     svg = svg.replace("font-family: 'DejaVu Sans'; ", "")
     svg = re.sub(r' transform="rotate\(-0 [^"]+\)"', "", svg)
+    svg = re.sub(r'\b(?:d|x|y|transform)="[^"]*"', lambda found: _DECIMALS.sub(r"\1", found[0]), svg)
     for colour, variable in _VARIABLES.items():
         svg = svg.replace(colour, f"var({variable})")
     box = re.search(r'viewBox="([^"]+)"', svg)
