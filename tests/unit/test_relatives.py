@@ -303,4 +303,4 @@ def test_progress_is_shown_where_it_takes_seconds(
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(console, "_QUIET", 0.0)
     alike_pairs(cohort_of(haplotypes), PEOPLE)
-    assert capsys.readouterr().err == "relatives by their genotypes: 1 pieces done in 0 s\n"
+    assert capsys.readouterr().err.startswith("relatives by their genotypes: 2 pieces done in ")  # 2 contigs
