@@ -20,12 +20,14 @@ HEADINGS = [  # of the page, in their order
     "In short",
     "Every row: seen genes, new people",
     "Across genes",
+    "Loci",
     "Predicted against observed",
     "Training",
     "The split",
     "Checks and controls",
     "Every gene",
     "How this was made",
+    "To reproduce",
 ]
 
 MAIN = "seen_gene/new_individual"

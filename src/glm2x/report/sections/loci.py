@@ -130,8 +130,8 @@ def _caption(
     )
     total, shown = int(locus.copies.sum()), int(carried.copies.sum())
     text += (
-        f"Below: the alleles at the {count(len(locus.drawn))} variants with the largest |r|, half by what was "
-        f"measured and half by the prediction: the {counted(len(carried.copies), 'most frequent pattern')} "
+        f"Below: the alleles at the {count(len(locus.drawn))} variants with the largest |r|, half by what "
+        f"was measured and half by the prediction: the {counted(len(carried.copies), 'most frequent pattern')} "
         f"({count(shown)} of {count(total)} copies; the whole window has {count(len(locus.copies))} unique "
         "haplotypes), highest predicted first."
     )
