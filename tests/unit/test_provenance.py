@@ -164,7 +164,7 @@ def test_a_checkpoint_is_found_by_the_record_of_its_run(tmp_path: Path) -> None:
         '{"format_version": 2, "made": [], "unrecorded": []}',
         '{"format_version": 1, "made": {}, "unrecorded": []}',
         '{"format_version": 1, "made": [{"words": "rm"}], "unrecorded": []}',
-        '{"format_version": 1, "made": [], "unrecorded": [{"role": 1, "path": "", "digest": null, "size": 0}]}',
+        '{"format_version": 1, "made": [], "unrecorded": [{"role": 1}]}',
         "[" * 100_000,
         " " * 2_000_001,
     ],

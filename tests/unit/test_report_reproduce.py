@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from report_folder import HOSTILE, page_of, write_folder, write_run
 
 from glm2x.provenance import command
 from glm2x.report import write_report
 from glm2x.sidecar import IN_FOLDER, Artefact, History, Made, dump
+from report_folder import HOSTILE, page_of, write_folder, write_run
 
 BUILD = Made(
     words=("cohort", "build", "--variants", "my data/people.vcf.gz", "--out", "cohort"),
