@@ -25,11 +25,13 @@ HEADINGS = [  # of the page, in their order
     "Within populations",
     "Calibration",
     "Best and worst genes: predicted against observed",
+    "Loci",
     "Training",
     "The split",
     "Checks and controls",
     "Every gene",
     "How this was made",
+    "To reproduce",
 ]
 
 MAIN = "seen_gene/new_individual"

@@ -68,7 +68,7 @@ def command(words: Sequence[str]) -> Iterator[None]:
     finally:
         _running.reset(token)
         if outer is not None:
-            outer.peak = max(outer.peak, mine.peak)
+            outer.peak = max(outer.peak, mine.peak, _peak())
 
 
 def words() -> tuple[str, ...] | None:

@@ -32,7 +32,8 @@ def folder(demo_cohort: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Pat
     folder = tmp_path_factory.mktemp("few-shot")
     words = ("--train-count", "10,40,all", "--draws", 2, "--unseen-share", 0.2)
     assert _split(demo_cohort, *words, "--out", folder / "splits") == 0
-    assert {path.name for path in (folder / "splits").iterdir()} == {f"few-shot-{n}.json" for n in NAMES}
+    names = {f"few-shot-{n}.json{ending}" for n in NAMES for ending in ("", ".made.json")}
+    assert {path.name for path in (folder / "splits").iterdir()} == names
     for name in NAMES:
         assert (
             _run(

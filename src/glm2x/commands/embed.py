@@ -93,7 +93,8 @@ def plan(
     """
     from glm2x.backbones.registry import build_language_model, get
     from glm2x.cohort.cohort import Cohort
-    from glm2x.commands.recorded import of_cohort, of_store
+    from glm2x.cohort.split import Split
+    from glm2x.commands.recorded import of_cohort, of_split, of_store
     from glm2x.config import BackboneConfig
     from glm2x.errors import UsageError
 
@@ -183,8 +184,8 @@ def plan(
         out,
         outputs=of_store(out),
         inputs=[
-            of_cohort(opened, cohort),
-            *artefacts(split=split, genes=genes, individuals=individuals, weights=weights),
+            *(of_cohort(opened, cohort), *of_split(Split.load(split) if split else None, split)),
+            *artefacts(genes=genes, individuals=individuals, backbone_weights=weights),
         ],
         device=kind,
         add=True,

@@ -122,7 +122,7 @@ def zero_shot(
         outputs=[artefact("predictions", out)],
         inputs=[
             *(of_cohort(opened, cohort), *of_split(sides, split)),
-            *artefacts(individuals=individuals, genes=genes, weights=weights),
+            *artefacts(individuals=individuals, genes=genes, backbone_weights=weights),
         ],
         device=require_device(device),
     )

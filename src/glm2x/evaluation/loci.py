@@ -271,7 +271,7 @@ def _locus(
             )
         ],
         len(cell.individuals) - len(kept),
-        int(cohort.manifest["counts"]["records"].get("missing_genotypes", 0)),
+        int(cohort.manifest["counts"].get("records", {}).get("missing_genotypes", 0)),
     )
 
 

@@ -129,11 +129,11 @@ def _caption(
         else f" ({counted(variants, 'variant')}; scales differ). "
     )
     total, shown = int(locus.copies.sum()), int(carried.copies.sum())
+    patterns = counted(len(carried.copies), "most frequent pattern")
     text += (
-        f"Below: the alleles at the {count(len(locus.drawn))} variants with the largest |r|, half by what was "
-        f"measured and half by the prediction: the {counted(len(carried.copies), 'most frequent pattern')} "
-        f"({count(shown)} of {count(total)} copies; the whole window has {count(len(locus.copies))} unique "
-        "haplotypes), highest predicted first."
+        f"Below: the alleles at the {count(len(locus.drawn))} variants with the largest |r|, half by what "
+        f"was measured and half by the prediction: the {patterns} ({count(shown)} of {count(total)} copies; "
+        f"the whole window has {count(len(locus.copies))} unique haplotypes), highest predicted first."
     )
     masked = int((carried.alleles == -1).sum())
     if masked:

@@ -81,9 +81,8 @@ def _note(lines: Sequence[Line], history: History) -> str:
 
 
 def _unrecorded(one: Artefact) -> str:
-    return (
-        f"How {clean(one.path)} ({one.role}) was made is not on record: the commands below lack that stage."
-    )
+    what = f"{clean(one.path)} ({clean(one.role)})"
+    return f"How {what} was made is not on record: the commands below lack that stage."
 
 
 def _typed(made: Made) -> str:
