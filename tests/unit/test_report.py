@@ -207,7 +207,7 @@ def test_the_chosen_epoch_is_the_one_of_the_lowest_validation_loss(page: Page) -
 
 
 def test_more_genes_than_the_table_holds_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("glm2x.report.gene_parts.MOST_GENES", 5)
+    monkeypatch.setattr("glm2x.report.sections.per_gene.MOST_GENES", 5)
     text = page_of(write_folder(tmp_path / "evaluation", people=9)).text
     assert "The first 5 of 20 genes; per_gene.parquet holds all." in text
 

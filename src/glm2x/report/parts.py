@@ -9,6 +9,10 @@ from glm2x.report.figures.colours import Look
 from glm2x.report.figures.style import Picture
 from glm2x.report.format import MISSING
 
+EVALUATE = "glm2x evaluate PREDICTIONS... --out DIR --force"
+WITH_COHORT = "glm2x evaluate PREDICTIONS... --cohort COHORT --split split.json --out DIR --force"
+"""The commands that make what an evaluation lacks."""
+
 
 @dataclass(frozen=True)
 class Cell:

@@ -92,34 +92,6 @@ def other_table(results: Results) -> Table | None:
     return Table("The same summary in the other cells", _COLUMNS, tuple(rows)) if rows else None
 
 
-def control_table(results: Results) -> Table | None:
-    """Return mean r with the test people permuted, or None when that was not computed."""
-    controls = (results.metrics.get("controls") or {}).get(results.main_cell) or {}
-    body = [
-        TableRow(
-            clean(row.label),
-            (
-                Cell(count(_number(controls[row.label], "permutations"))),
-                Cell(number(_number(controls[row.label], "permuted_mean_pearson"), 4)),
-                Cell(number(_number(controls[row.label], "permuted_sd"), 4)),
-                Cell(p_value(_number(controls[row.label], "permutation_p"))),
-            ),
-            look=row.look,
-        )
-        for row in results.rows
-        if row.label in controls
-    ]
-    columns = (
-        Column("row"),
-        Column("permutations"),
-        Column("mean r, permuted"),
-        Column("SD over permutations"),
-        Column("p", help="one-sided: mean r is no larger than with people permuted"),
-    )
-    caption = "Control: the same predictions with the test people permuted"
-    return Table(caption, columns, tuple(body), css="compact") if body else None
-
-
 def _number(values: Mapping[str, Any], key: str) -> float | None:
     found = values.get(key)
     return float(found) if is_number(found) else None

@@ -1,6 +1,8 @@
-"""What the page shows gene by gene: the two figures across genes, the panels of people, the long table."""
+"""Across genes: r of the model against a linear model and against heritability, mean r of every row."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -8,17 +10,17 @@ import polars as pl
 from glm2x.report.figures.forest import ForestRow, forest
 from glm2x.report.figures.genes import gene_scatter
 from glm2x.report.figures.heritability import heritability_scatter
-from glm2x.report.figures.people import common_span, observed_panel
-from glm2x.report.figures.style import Picture
-from glm2x.report.format import clean, count, counted, is_number, number, shorten
-from glm2x.report.parts import Cell, Column, Missing, Plate, Table, TableRow
+from glm2x.report.format import clean, count, counted, is_number, number
+from glm2x.report.parts import EVALUATE, Missing, Plate
 from glm2x.report.results import Results, cell_words
 from glm2x.report.roles import RIVALS, Row, figure_names
+from glm2x.report.section import Subject
 
-MOST_GENES = 1000
-"""The long table holds at most this many genes; what it leaves out it says."""
 
-_EVALUATE = "glm2x evaluate PREDICTIONS... --out DIR --force"
+def context(subject: Subject) -> dict[str, Any]:
+    """Return the figures across genes and what is missing."""
+    plates, missing = gene_plates(subject.results, subject.follow)
+    return {"plates": plates, "missing_parts": missing}
 
 
 def gene_plates(results: Results, follow: Row | None) -> tuple[list[Plate], list[Missing]]:
@@ -30,7 +32,7 @@ def gene_plates(results: Results, follow: Row | None) -> tuple[list[Plate], list
         missing.append(
             Missing(
                 "per_gene.parquet is missing, so there are no figures of single genes. To write it:",
-                _EVALUATE,
+                EVALUATE,
             )
         )
     elif follow is None:
@@ -155,129 +157,3 @@ def _forest(results: Results) -> Plate | None:
         caption += " Of each model that which learnt from most people: for the others see the few-shot curve."
     alt = "Mean r by row: " + "; ".join(f"{clean(r.label)} {number(r.mean)}" for r in rows)
     return Plate(forest(rows, name="forest", alt=alt), "Mean r of every row.", caption)
-
-
-def people_panels(
-    results: Results, follow: Row | None, unit: str
-) -> tuple[list[Picture], str, list[Missing]]:
-    """Return predicted against observed for the four genes with the largest r, a caption, what is missing."""
-    if follow is None:
-        return [], "", [Missing("There is no model under test whose predictions could be drawn.")]
-    frame, table = results.predictions(follow), results.main_genes()
-    if frame is None or table is None:
-        return (
-            [],
-            "",
-            [Missing("predictions.parquet or per_gene.parquet is missing. To write them:", _EVALUATE)],
-        )
-    ranked = table.filter(
-        pl.col("label") == follow.label, pl.col("pearson").is_finite(), ~pl.col("null").fill_null(False)
-    )
-    best = ranked.sort("pearson", "gene", descending=[True, False]).head(4)["gene"].to_list()
-    parts = {gene: frame.filter(pl.col("gene") == gene) for gene in best}
-    parts = {gene: part for gene, part in parts.items() if part.height > 1}
-    if not parts:
-        return (
-            [],
-            "",
-            [Missing("No gene has a prediction that differs between people, so there is nothing to draw.")],
-        )
-    values = {g: (p["observed"].to_numpy(), p["predicted"].to_numpy()) for g, p in parts.items()}
-    span = common_span(list(values.values()))
-    pictures = []
-    for i, (gene, (observed, predicted)) in enumerate(values.items()):
-        r = (
-            float(np.corrcoef(observed, predicted)[0, 1])
-            if observed.std() > 0 and predicted.std() > 0
-            else 0.0
-        )
-        alt = (
-            f"{clean(gene)}: predicted against observed expression of {observed.size} people, r = {number(r)}"
-        )
-        pictures.append(
-            observed_panel(
-                observed,
-                predicted,
-                gene=gene,
-                r=r,
-                span=span,
-                unit=unit,
-                look=follow.look,
-                name=f"people{i}",
-                alt=alt,
-            )
-        )
-    sizes = sorted({v[0].size for v in values.values()})
-    people = f"{count(sizes[0])}" if len(sizes) == 1 else f"{count(sizes[0])} to {count(sizes[-1])}"
-    caption = (
-        f"{follow.words}, {cell_words(results.main_cell)}: the {counted(len(values), 'gene')} "
-        "with the largest r of "
-        f"{count(ranked.height)}, so these are its best, not its typical ones. Each mark is one of "
-        f"{people} people. "
-        "All axes have the same length in expression units and are centred on the gene's own range; "
-        "on the line "
-        "predicted and observed are equal. A cloud flatter than the line predicts less difference "
-        "between people than there is."
-    )
-    first = results.first_replicate(follow)
-    if first:
-        caption += f" Drawn, with its r, is {first}; the genes were chosen by their mean over all replicates."
-    return pictures, caption, []
-
-
-def gene_table(results: Results, follow: Row | None) -> tuple[Table | None, str, list[Missing]]:
-    """Return r of every gene in every row, the model's largest first, a note, and what is missing."""
-    table = results.main_genes()
-    if table is None:
-        return None, "", [Missing("per_gene.parquet is missing. To write it:", _EVALUATE)]
-    rows = [row for row in results.shown_rows if row.label in set(table["label"])]
-    if not rows:
-        return None, "", [Missing("The evaluation holds no gene.", _EVALUATE)]
-    lead = follow if follow in rows and follow is not None else rows[0]
-    values = {
-        (gene, label): (r, null)
-        for gene, label, r, null in table.select("gene", "label", "pearson", "null").iter_rows()
-    }
-    people: dict[str, int] = {}
-    if "individuals" in table.columns:
-        people = dict(table.group_by("gene").agg(pl.col("individuals").max()).iter_rows())
-
-    def first(gene: str) -> tuple[float, str]:
-        r = values.get((gene, lead.label), (None, None))[0]
-        return (-r if is_number(r) else np.inf), gene
-
-    genes = sorted({gene for gene, _ in values}, key=first)
-    body = tuple(
-        TableRow(
-            clean(gene),
-            (_plain(people.get(gene)), *(_r(*values.get((gene, row.label), (None, None))) for row in rows)),
-        )
-        for gene in genes[:MOST_GENES]
-    )
-    columns = (Column("gene"), Column("people"), *(Column(shorten(clean(row.label), 40)) for row in rows))
-    note = f"Pearson r across people in {cell_words(results.main_cell)}, by r of {lead.words}. "
-    note += "“null” is the same prediction for everybody (r = 0); a dash: r is not defined. "
-    note += "A column's head sorts by it. "
-    if len(results.shown_rows) < len(results.rows):
-        note += "Of each model in the few-shot curve only that which learnt from most people is here. "
-    if len(genes) > MOST_GENES:
-        note += f"The first {count(MOST_GENES)} of {count(len(genes))} genes; per_gene.parquet holds all. "
-    shown = Table(
-        f"Pearson r of {counted(len(body), 'gene')} in {counted(len(rows), 'row')}",
-        columns,
-        body,
-        sortable=True,
-        css="genes",
-        sorted_by=2 + rows.index(lead),
-    )
-    return shown, note + "Spearman, R², slope, p and FDR are in per_gene.parquet.", []
-
-
-def _plain(value: int | None) -> Cell:
-    return Cell(count(value), sort="" if value is None else str(value))
-
-
-def _r(r: float | None, null: bool | None) -> Cell:
-    if null:
-        return Cell("null", sort="0", css="null")
-    return Cell(number(r), sort="" if not is_number(r) else f"{r:.6g}")

@@ -10,6 +10,7 @@ from glm2x.report.format import clean, count, interval, is_number, join_words, n
 from glm2x.report.parts import Cell, Column, Plate, Table, TableRow, without_empty
 from glm2x.report.results import Results, cell_words
 from glm2x.report.roles import Row, words
+from glm2x.report.section import Subject
 
 Point = Mapping[str, Any]
 
@@ -26,6 +27,15 @@ _COLUMNS = (
     Column("r > 0.1, signif.", help="share of genes with r > 0.1 at 5 % FDR (Benjamini-Hochberg)"),
     Column("null", help="share of genes whose prediction is the same for everybody"),
 )
+
+
+def context(subject: Subject) -> dict[str, Any] | None:
+    """Return the curve and its tables; None where the evaluation has no curve."""
+    plate = few_shot_plate(subject.results, subject.follow)
+    if plate is None:
+        return None
+    main, others = few_shot_tables(subject.results)
+    return {"curve": plate, "points": main, "more_points": others}
 
 
 def few_shot_plate(results: Results, follow: Row | None) -> Plate | None:

@@ -1,0 +1,1 @@
+"""The sections of the page, one module each: `context` returns what its template draws."""

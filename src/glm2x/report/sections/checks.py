@@ -1,0 +1,105 @@
+"""Checks and controls: what the evaluation tested of itself, and what permuted people score."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from glm2x.report.format import clean, count, counted, is_number, join_words, number, p_value
+from glm2x.report.parts import WITH_COHORT, Cell, Column, Missing, Table, TableRow
+from glm2x.report.results import Results
+from glm2x.report.section import Subject
+
+_LACKS = re.compile(r"--(cohort|split)\b")
+_CHECK_NAMES = {"share_of_n": "share of N", "reference_mismatch": "REF mismatch"}
+_ORDER = {"fail": 0, "warn": 1, "not run": 2, "pass": 3}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One leak check: its result in words, the class that colours it, its name and finding."""
+
+    status: str
+    css: str
+    name: str
+    detail: str
+
+
+def context(subject: Subject) -> dict[str, Any]:
+    """Return the checks, what sums them up, and the controls."""
+    found, words, missing = checks(subject.results)
+    return {
+        "checks": found,
+        "words": words,
+        "missing_parts": missing,
+        "controls": control_table(subject.results),
+    }
+
+
+def checks(results: Results) -> tuple[list[Check], str, list[Missing]]:
+    """Return the checks (failures first), a sentence that sums them up, and what is missing."""
+    found = [
+        Check(
+            status=str(value.get("status")),
+            css=str(value.get("status")).replace(" ", ""),
+            name=_check_name(str(value.get("name"))),
+            detail=clean(str(value.get("detail") or "")),
+        )
+        for value in results.metrics.get("checks") or []
+    ]
+    if not found:
+        return [], "", [Missing("No leak check was made. To make them:", WITH_COHORT)]
+    found.sort(key=lambda check: _ORDER.get(check.status, 0))
+    numbers = [(status, sum(c.status == status for c in found)) for status in _ORDER]
+    named = {"fail": "failed", "warn": "warned", "not run": "not run", "pass": "passed"}
+    words = join_words([f"{n} {named[status]}" for status, n in numbers if n])
+    sentence = f"Of {counted(len(found), 'check')}: {words}."
+    if any(c.status == "fail" for c in found):
+        sentence += (
+            " With a failed leak check, the numbers on this page cannot be taken as held-out performance."
+        )
+    missing = []
+    if any(c.status == "not run" and _LACKS.search(c.detail) for c in found):
+        missing.append(
+            Missing("A check that was not run needs the cohort or the split. To run it:", WITH_COHORT)
+        )
+    return found, sentence, missing
+
+
+def _check_name(name: str) -> str:
+    return _CHECK_NAMES.get(name, clean(name.replace("_", " ")))
+
+
+def control_table(results: Results) -> Table | None:
+    """Return mean r with the test people permuted, or None when that was not computed."""
+    controls = (results.metrics.get("controls") or {}).get(results.main_cell) or {}
+    body = [
+        TableRow(
+            clean(row.label),
+            (
+                Cell(count(_number(controls[row.label], "permutations"))),
+                Cell(number(_number(controls[row.label], "permuted_mean_pearson"), 4)),
+                Cell(number(_number(controls[row.label], "permuted_sd"), 4)),
+                Cell(p_value(_number(controls[row.label], "permutation_p"))),
+            ),
+            look=row.look,
+        )
+        for row in results.rows
+        if row.label in controls
+    ]
+    columns = (
+        Column("row"),
+        Column("permutations"),
+        Column("mean r, permuted"),
+        Column("SD over permutations"),
+        Column("p", help="one-sided: mean r is no larger than with people permuted"),
+    )
+    caption = "Control: the same predictions with the test people permuted"
+    return Table(caption, columns, tuple(body), css="compact") if body else None
+
+
+def _number(values: Mapping[str, Any], key: str) -> float | None:
+    found = values.get(key)
+    return float(found) if is_number(found) else None
