@@ -375,6 +375,7 @@ class Page(HTMLParser):
         self.ids: list[str] = []
         self.references: set[str] = set()
         self.loaded: list[str] = []
+        self.links: list[str] = []
         self.headings: list[str] = []
         self.words: list[str] = []
         self._stack = ""
@@ -392,6 +393,8 @@ class Page(HTMLParser):
                 self.ids.append(value)
             if name in ("href", "xlink:href") and value.startswith("#"):
                 self.references.add(value[1:])
+            elif (tag, name) == ("a", "href"):
+                self.links.append(value)
             elif name in ("src", "href", "xlink:href", "data", "action"):
                 self.loaded.append(value)
             self.references |= set(re.findall(r"url\(#([^)]+)\)", value))

@@ -111,7 +111,7 @@ def contrast(one: str, other: str) -> float:
 
 
 def themes() -> dict[str, dict[str, str]]:
-    """Return the colours among the CSS variables of each theme; what a theme does not set is the light one's."""
+    """Return the colours among the CSS variables of each theme; those it does not set are the light one's."""
     css = (files("glm2x.report") / "report.css").read_text("utf-8")
     dark, printed = css.index("prefers-color-scheme: dark"), css.index("@media print")
     found = {}

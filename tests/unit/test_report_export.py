@@ -60,7 +60,7 @@ def test_names_of_an_evaluation_are_harmless_in_the_csv_and_whole_in_the_parquet
     rows: dict[tuple[str, str | None], float] = {("=HYPERLINK(1)", "personal"): 0.9, ("ridge", None): 1.0}
     page = write_report(write_folder(tmp_path / "e", rows=rows, genes=4, people=20))
     text = (data_folder(page) / "genes.csv").read_text("utf-8")
-    assert "\"'=HYPERLINK(1) personal\"" in text
+    assert '"\'=HYPERLINK(1) personal"' in text
     assert re.search(r'(^|,)"?[=+@]', text, re.MULTILINE) is None
     assert "=HYPERLINK(1) personal" in set(read(page, "genes")["row"])
 
@@ -82,7 +82,9 @@ def test_the_numbers_beside_the_page_are_those_of_the_evaluation(page: Path) -> 
     assert [row["ci95_low"], row["ci95_high"]] == ridge["ci95_mean_pearson"]
     assert row["heritable_genes"] == 7
     found = read(page, "comparisons").filter(a=MODEL, b="ridge", cell=MAIN)["difference"].item()
-    assert found == next(c for c in metrics["comparisons"] if (c["a"], c["b"]) == (MODEL, "ridge"))["difference"]
+    assert (
+        found == next(c for c in metrics["comparisons"] if (c["a"], c["b"]) == (MODEL, "ridge"))["difference"]
+    )
     gene = read(page, "genes").filter(row="ridge").sort("gene")
     own = pl.read_parquet(page.parent / "per_gene.parquet").filter(cell=MAIN, label="ridge").sort("gene")
     assert gene["pearson"].to_list() == own["pearson"].to_list()

@@ -14,7 +14,7 @@ from glm2x.report.data import COLUMNS, Data
 INDEX = "report-data.json"
 FORMAT_VERSION = 1
 
-_FORMULA = r"^[=+\-@\t\r\n＝＋－＠]"  # noqa: RUF001 (a spreadsheet takes the full-width ones too)
+_FORMULA = r"^[=+\-@\t\r\n＝＋－＠]"
 
 _README = """\
 The numbers of {page}, written by glm2x {version}: one table for each table and figure of the page.
@@ -53,9 +53,7 @@ def by_name(found: Iterable[Data]) -> dict[str, Data]:
     return tables
 
 
-def write_data(
-    folder: Path, tables: Mapping[str, Data], *, page: str, about: Iterable[tuple[str, str]]
-) -> None:
+def write_data(folder: Path, tables: Mapping[str, Data], *, page: str, about: str) -> None:
     """Write the tables, `README.txt` and the index into a folder that does not exist yet.
 
     Parameters
@@ -65,7 +63,7 @@ def write_data(
     page
         Name of the page's file.
     about
-        What the numbers are of, as pairs: target, split and the like.
+        What the numbers are of, in a line: target, window, split.
     """
     folder.mkdir()
     for name, data in tables.items():
@@ -100,9 +98,8 @@ def harmless(table: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _readme(tables: Mapping[str, Data], page: str, about: Iterable[tuple[str, str]]) -> str:
-    said = "\n".join(f"{key}: {value}" for key, value in about)
-    parts = [_README.format(page=page, version=glm2x.__version__, about=said, index=INDEX)]
+def _readme(tables: Mapping[str, Data], page: str, about: str) -> str:
+    parts = [_README.format(page=page, version=glm2x.__version__, about=about, index=INDEX)]
     for name, data in tables.items():
         width = max(map(len, data.frame.columns))
         columns = (f"  {column:<{width}}  {COLUMNS[column]}" for column in data.frame.columns)

@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import jinja2
 
 import glm2x
 from glm2x.files import refuse_existing, write_aside
+from glm2x.report.data import Data, collect
+from glm2x.report.export import by_name, data_folder, write_data
 from glm2x.report.format import base_pairs, clean, count
 from glm2x.report.results import Results, read_results
 from glm2x.report.roles import followed
@@ -54,7 +57,7 @@ def write_report(
     out: Path | str | None = None,
     force: bool = False,
 ) -> Path:
-    """Write the report of an evaluation as one HTML file.
+    """Write the report of an evaluation as one HTML file, and its numbers as tables beside it.
 
     Parameters
     ----------
@@ -64,9 +67,10 @@ def write_report(
     runs
         Run folders of `glm2x train`, for the training curves and the facts of the run.
     out
-        The file to write; `report.html` in `folder` when not given.
+        The file to write; `report.html` in `folder` when not given. The tables go to a folder beside it:
+        `report-data` beside `report.html` (`glm2x.report.export.data_folder`).
     force
-        Replace a report that is there.
+        Replace a report and tables that are there.
 
     Returns
     -------
@@ -78,18 +82,22 @@ def write_report(
     DataError
         The folder is no evaluation, a run is no run folder, or a file in one is damaged.
     UsageError
-        The file exists and `force` is not set.
+        The file or the folder of tables exists and `force` is not set, or the folder is none of ours.
     """
     target = Path(folder) / "report.html" if out is None else Path(out)
-    refuse_existing(target, force=force)
-    page = render(read_results(folder), [read_run(run) for run in runs])
-    with write_aside(target, force=force) as aside:
+    beside = data_folder(target)
+    for path in (target, beside):
+        refuse_existing(path, force=force)
+    results = read_results(folder)
+    page, found = render(results, [read_run(run) for run in runs], data=quote(beside.name))
+    with write_aside(beside, force=force) as tables, write_aside(target, force=force) as aside:
+        write_data(tables, by_name(found), page=target.name, about=_subtitle(results))
         aside.write_text(page, encoding="utf-8")
     return target
 
 
-def render(results: Results, runs: Sequence[Run]) -> str:
-    """Return the page as HTML.
+def render(results: Results, runs: Sequence[Run], *, data: str) -> tuple[str, list[Data]]:
+    """Return the page as HTML, and the numbers that its parts show; `data` is the address of their folder.
 
     Everything that comes from a table, a configuration or a history is escaped by the template. As they
     are go in only the figures (matplotlib escapes their text), the style sheet and the script; the
@@ -104,29 +112,35 @@ def render(results: Results, runs: Sequence[Run]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    script = (here / "sort.js").read_text("utf-8")
+    script = (here / "gene_table.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     tested = [row for row in results.rows if row.label in results.cells.get(results.main_cell, {})]
     subject = Subject(results, followed(tested), tuple(runs))
-    return environment.get_template("report.html.j2").render(
+    environment.globals["data_folder"] = data
+    sections, found = _drawn(subject, environment)
+    page = environment.get_template("report.html.j2").render(
         css=(here / "report.css").read_text("utf-8"),
         script=script,
         script_hash=f"sha256-{digest}",
         version=glm2x.__version__,
         title="Personal gene expression: " + (subject.follow.words if subject.follow else "baselines"),
         subtitle=_subtitle(results),
-        sections=_drawn(subject, environment),
+        sections=sections,
+        data_folder_name=unquote(data),
     )
+    return page, found
 
 
-def _drawn(subject: Subject, environment: jinja2.Environment) -> list[tuple[Section, str]]:
-    """Return the sections that this page has, each with its HTML."""
-    found = []
+def _drawn(subject: Subject, environment: jinja2.Environment) -> tuple[list[tuple[Section, str]], list[Data]]:
+    """Return the sections that this page has, each with its HTML, and the numbers in all of them."""
+    drawn: list[tuple[Section, str]] = []
+    found: list[Data] = []
     for section in SECTIONS:
         values = section.context(subject)
         if values is not None:
-            found.append((section, environment.get_template(section.template).render(values)))
-    return found
+            drawn.append((section, environment.get_template(section.template).render(values)))
+            found += collect(values)
+    return drawn, found
 
 
 def _keep_together(value: Any) -> Any:

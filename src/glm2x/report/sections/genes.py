@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from glm2x.report.data import Data
 from glm2x.report.figures.forest import ForestRow, forest
 from glm2x.report.figures.genes import gene_scatter
 from glm2x.report.figures.heritability import heritability_scatter
 from glm2x.report.format import clean, count, counted, is_number, number
+from glm2x.report.numbers import forest_data
 from glm2x.report.parts import EVALUATE, Missing, Plate
 from glm2x.report.results import Results, cell_words
 from glm2x.report.roles import RIVALS, Row, figure_names
@@ -93,6 +95,18 @@ def _heritability(results: Results, follow: Row | None) -> Plate | None:
         picture,
         f"Heritability and r of {row.words}.",
         caption,
+        Data(
+            "heritability",
+            "One line a gene of the figure.",
+            known.select(
+                "gene",
+                "pearson",
+                "h2",
+                "accuracy",
+                row=pl.col("label"),
+                h2_significant=pl.col("accuracy").is_not_null(),
+            ),
+        ),
     )
 
 
@@ -131,7 +145,21 @@ def _scatter(table: pl.DataFrame, follow: Row, rival: Row) -> Plate | None:
         alt=alt,
     )
     return Plate(
-        picture, f"{name} against {other}.", caption + "The largest and the most different are named."
+        picture,
+        f"{name} against {other}.",
+        caption + "The largest and the most different are named.",
+        Data(
+            "gene-scatter",
+            "One line a gene of the figure.",
+            both.select(
+                "gene",
+                x_row=pl.lit(rival.label),
+                y_row=pl.lit(follow.label),
+                x_pearson="x",
+                y_pearson="y",
+                null=pl.col("x_null") | pl.col("y_null"),
+            ),
+        ),
     )
 
 
@@ -156,4 +184,5 @@ def _forest(results: Results) -> Plate | None:
     if len(results.shown_rows) < len(results.rows):
         caption += " Of each model that which learnt from most people: for the others see the few-shot curve."
     alt = "Mean r by row: " + "; ".join(f"{clean(r.label)} {number(r.mean)}" for r in rows)
-    return Plate(forest(rows, name="forest", alt=alt), "Mean r of every row.", caption)
+    picture = forest(rows, name="forest", alt=alt)
+    return Plate(picture, "Mean r of every row.", caption, forest_data(results, known))

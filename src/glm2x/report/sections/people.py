@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from glm2x.report.data import Data
 from glm2x.report.figures.people import common_span, observed_panel
 from glm2x.report.figures.style import Picture
 from glm2x.report.format import clean, count, counted, number
@@ -19,21 +20,22 @@ from glm2x.report.target import unit
 
 def context(subject: Subject) -> dict[str, Any]:
     """Return the panels, their caption and what is missing."""
-    panels, caption, missing = people_panels(subject.results, subject.follow, unit(subject.results))
-    return {"panels": panels, "caption": caption, "missing_parts": missing}
+    panels, caption, data, missing = people_panels(subject.results, subject.follow, unit(subject.results))
+    return {"panels": panels, "caption": caption, "data": data, "missing_parts": missing}
 
 
 def people_panels(
     results: Results, follow: Row | None, unit: str
-) -> tuple[list[Picture], str, list[Missing]]:
-    """Return predicted against observed for the four genes with the largest r, a caption, what is missing."""
+) -> tuple[list[Picture], str, Data | None, list[Missing]]:
+    """Return predicted against observed for the four best genes: figures, caption, data, gaps."""
     if follow is None:
-        return [], "", [Missing("There is no model under test whose predictions could be drawn.")]
+        return [], "", None, [Missing("There is no model under test whose predictions could be drawn.")]
     frame, table = results.predictions(follow), results.main_genes()
     if frame is None or table is None:
         return (
             [],
             "",
+            None,
             [Missing("predictions.parquet or per_gene.parquet is missing. To write them:", EVALUATE)],
         )
     ranked = table.filter(
@@ -46,6 +48,7 @@ def people_panels(
         return (
             [],
             "",
+            None,
             [Missing("No gene has a prediction that differs between people, so there is nothing to draw.")],
         )
     values = {g: (p["observed"].to_numpy(), p["predicted"].to_numpy()) for g, p in parts.items()}
@@ -88,4 +91,6 @@ def people_panels(
     first = results.first_replicate(follow)
     if first:
         caption += f" Drawn, with its r, is {first}; the genes were chosen by their mean over all replicates."
-    return pictures, caption, []
+    # people stay unnamed: the page and what lies beside it may be passed on
+    drawn = pl.concat(parts.values()).select("gene", "observed", "predicted")
+    return pictures, caption, Data("people", "One line a person and gene of the figure.", drawn), []
