@@ -149,6 +149,7 @@ def test_numbers_of_one_row_by_numpy(predictions: Predictions, tmp_path: Path) -
         "sd_between_draws": None,
     }
     assert block["mean_pearson_within_population"] is None
+    assert block["by_population"] == {}
 
 
 def test_the_training_mean_is_null_and_says_so(predictions: Predictions, tmp_path: Path) -> None:

@@ -125,8 +125,8 @@ class PeopleDraws:
 def compare(a: CellRow, b: CellRow, people: PeopleDraws) -> Comparison:
     """Compare two rows of a cell."""
     mask = a.mask & b.mask
-    r_a, null_a = _mean_pearson(a, mask)
-    r_b, null_b = _mean_pearson(b, mask)
+    r_a, null_a = mean_pearson(a, mask)
+    r_b, null_b = mean_pearson(b, mask)
     genes = np.isfinite(r_a) & np.isfinite(r_b)
     r_ab = np.where(genes, _prediction_correlation(a, b, mask), np.nan)
     n = mask.sum(axis=1)
@@ -205,7 +205,7 @@ def williams(
     return np.where(unknown, np.nan, t), np.where(unknown, np.nan, p)
 
 
-def _mean_pearson(row: CellRow, mask: NDArray[np.bool_]) -> tuple[Array, NDArray[np.bool_]]:
+def mean_pearson(row: CellRow, mask: NDArray[np.bool_]) -> tuple[Array, NDArray[np.bool_]]:
     """Return r over `mask`, the mean over replicates, and where all replicates are null."""
     each = [masked_pearson(x, y, mask) for x, y in zip(row.predicted, row.observed, strict=True)]
     return np.mean([r for r, _ in each], axis=0), np.all([null for _, null in each], axis=0)

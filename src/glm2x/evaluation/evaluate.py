@@ -14,6 +14,7 @@ from glm2x.cohort.split import Split
 from glm2x.config import TargetMode
 from glm2x.errors import DataError, LeakError
 from glm2x.evaluation.adopt import adopt
+from glm2x.evaluation.by_population import by_population
 from glm2x.evaluation.check import Check
 from glm2x.evaluation.checks import run_checks
 from glm2x.evaluation.comparisons import PeopleDraws, choose_pairs, compare
@@ -165,12 +166,14 @@ def evaluate_cell(
     families = study.families(cell.individuals)
     people = PeopleDraws(make_draws(study.blocks(cell.genes), families, draws=draws, seed=seed))
     population, components = study.populations(cell.individuals), study.components_of(cell.individuals)
-    heritability = study.heritability_of(cell.genes)
+    heritability, members = study.heritability_of(cell.genes), study.members(cell.individuals)
     summary, per_gene, permuted, measured = {}, [], {}, []
     for row in cell.rows:
         means = training_means(predictions.frame, row, cell.genes)
         metrics = row_metrics(row, means, population, components, heritability)
-        summary[row.label] = summarise(metrics, _interval(metrics, people))
+        summary[row.label] = summarise(metrics, _interval(metrics, people)) | {
+            "by_population": by_population(row, members, people.draws)
+        }
         measured.append((metrics, summary[row.label]))
         per_gene.append(per_gene_frame(cell, metrics))
         permuted[row.label] = permute_people(row, permutations=permutations, seed=seed)

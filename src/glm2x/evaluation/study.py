@@ -76,6 +76,15 @@ class Study:
             return None
         return np.where([name is None for name in found], UNKNOWN, _codes([name or "" for name in found]))
 
+    def members(self, individuals: Sequence[str]) -> dict[str, NDArray[np.int64]]:
+        """Return of each population, by name, the places of its people in the list; empty without any."""
+        named = people_column(self.cohort, "population")
+        found = [named.get(name) for name in individuals]
+        return {
+            population: np.array([i for i, name in enumerate(found) if name == population])
+            for population in sorted({name for name in found if name})
+        }
+
     def components_of(self, individuals: Sequence[str]) -> Array | None:
         """Return the genotype PCs of some people, float [P, C], NaN for those without, or None."""
         if self.components is None or self.cohort is None:
