@@ -1,5 +1,5 @@
-// Tables that are `sortable` sort by the head of a column. The controls above the table of genes,
-// hidden until this runs, choose the rows that it shows.
+// Tables that are `sortable` get heads that sort. The controls above the table of genes, hidden until
+// this runs, choose the rows that it shows. Without it the page is whole, and the tables stay as they are.
 
 const byName = new Intl.Collator("en", { numeric: true }).compare;
 
@@ -9,7 +9,11 @@ document.querySelectorAll("table.sortable").forEach((table) => {
   heads.forEach((head, column) => {
     const text = head.classList.contains("text");
     const value = (row) => row.cells[column].dataset.sort;
-    head.querySelector("button").addEventListener("click", () => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => {
       const was = head.getAttribute("aria-sort");
       const up = was === "descending" || (text && was === null);
       const rows = [...body.rows].sort((a, b) => {
@@ -34,11 +38,19 @@ document.querySelectorAll(".filter").forEach((controls) => {
     row,
     text: [...row.querySelectorAll(".text")].map((cell) => cell.textContent.toLowerCase()).join(" "),
   }));
+  const heads = [...table.tHead.rows[0].cells];
   const number = (value) => value.toLocaleString("en");
   const noun = rows.length === 1 ? "gene" : "genes";
 
   const show = () => {
+    const wasNarrowed = controls.classList.contains("narrowed");
     const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const narrowed = wanted.length > 0 || kind.value !== "";
+    if (narrowed !== wasNarrowed) {
+      // columns keep their widths while rows come and go
+      const widths = heads.map((head) => (narrowed ? `${head.offsetWidth}px` : ""));
+      heads.forEach((head, i) => (head.style.width = widths[i]));
+    }
     let shown = 0;
     for (const { row, text } of rows) {
       const fits =
@@ -47,7 +59,6 @@ document.querySelectorAll(".filter").forEach((controls) => {
       row.hidden = !fits;
       shown += fits;
     }
-    const narrowed = wanted.length > 0 || kind.value !== "";
     controls.classList.toggle("narrowed", narrowed);
     column.disabled = !kind.value;
     clear.disabled = !narrowed;

@@ -91,8 +91,7 @@ def gene_table(
     columns = (*before, *map(Column, titles))
     note = f"Pearson r across people in {cell_words(results.main_cell)}, by r of {lead.words}. "
     note += "“null” is the same prediction for everybody (r = 0); a dash: r is not defined. "
-    note += "Bold: r > 0.1 at 5 % FDR. " if judged else ""
-    note += "A column's head sorts by it. "
+    note += "Bold is significant: r > 0.1 at 5 % FDR. " if judged else ""
     if len(results.shown_rows) < len(results.rows):
         note += "Of each model in the few-shot curve only that which learnt from most people is here. "
     if len(genes) > MOST_GENES:
@@ -109,7 +108,7 @@ def gene_table(
     )
     order = sorted(range(len(rows)), key=lambda i: rows[i] != lead)
     controls = Filter(
-        kinds=((("significant", "r > 0.1 at 5 % FDR"),) if judged else ()) + (("null", "null predictions"),),
+        kinds=((("significant", "significant"),) if judged else ()) + (("null", "null"),),
         columns=tuple((len(before) + i, titles[i]) for i in order),
         count=counted(len(body), "gene"),
     )
