@@ -1,4 +1,4 @@
-"""The report in a browser: nothing is fetched, complained of or cut off, and everybody can read and use it."""
+"""The report in a browser: nothing is fetched, complained of or cut off, and everybody can use it."""
 
 from __future__ import annotations
 
@@ -63,10 +63,12 @@ def opened(browser: Any, report: Path, *, width: int = LAPTOP, **options: Any) -
 def outside(page: Any, width: int) -> list[str]:
     """Return what sticks out to the right, tables that scroll by themselves left out."""
     found: list[str] = page.evaluate(
-        """width => [...document.querySelectorAll("p, li, dd, dt, h1, h2, h3, figure, pre, .scroll, svg, table,"
-            + " .filter, .filter *")]
-            .filter(e => !e.parentElement.closest(".scroll") || getComputedStyle(e.closest(".scroll")).overflowX
-                === "visible")
+        """width => [...document.querySelectorAll("main *, header *, footer *")]
+            .filter(e => !e.closest("svg *"))
+            .filter(e => {
+                const scroll = e.parentElement.closest(".scroll");
+                return !scroll || getComputedStyle(scroll).overflowX === "visible";
+            })
             .filter(e => e.getBoundingClientRect().right > width + 0.5)
             .map(e => e.tagName + " " + e.textContent.slice(0, 40))""",
         width,
@@ -129,7 +131,7 @@ def test_without_scripts_the_whole_table_is_there_and_no_control(browser: Any, p
     page.goto(plain.as_uri())
     assert page.locator("table.genes tbody tr:visible").count() == 20
     assert page.locator("button:visible, input:visible, select:visible, output:visible").count() == 0
-    assert page.locator("svg[role=img]").count() == 7
+    assert page.locator("svg[role=img]:visible").count() > 7
     context.close()
 
 
@@ -149,9 +151,8 @@ def test_a_column_of_the_gene_table_sorts(browser: Any, report: Path) -> None:
         page.keyboard.press("Enter")
         assert titles.last.get_attribute("aria-sort") == "descending"
         assert page.locator("table.genes thead th[aria-sort]").count() == 1
-        values = page.locator("table.genes tbody tr").evaluate_all(
-            "all => all.map(r => r.lastElementChild.dataset.sort)"
-        )
+        rows = page.locator("table.genes tbody tr")
+        values = rows.evaluate_all("all => all.map(r => r.lastElementChild.dataset.sort)")
         numbers = [float(v or "-9") for v in values]
         assert numbers == sorted(numbers, reverse=True)
 
@@ -171,9 +172,9 @@ def test_genes_are_filtered_by_words_of_name_and_contig(browser: Any, plain: Pat
             "all => all.map(r => [r.cells[0].innerText, r.cells[1].innerText])"
         )
         assert count.inner_text() == "20 genes"
-        field.fill("ensg  15")
-        wanted = [name for name, contig in names if "15" in f"{name} {contig}"]
-        assert 0 < len(wanted) < 20
+        field.fill("ensg  18")
+        wanted = [name for name, contig in names if "18" in name or "18" in contig]
+        assert 0 < len([name for name in wanted if "18" not in name]) < len(wanted) < 20
         assert heads(page) == wanted
         assert count.inner_text() == f"{len(wanted)} of 20 genes"
         # every word must occur, and what is typed is no pattern
@@ -196,16 +197,11 @@ def test_genes_are_filtered_by_significance_and_null_in_a_row(browser: Any, plai
             for kind in ("significant", "null"):
                 show.select_option(kind)
                 row.select_option(label=label)
-                marked = page.locator("table.genes tbody tr").evaluate_all(
-                    """(all, [label, kind]) => all.filter(r => r.cells[[...r.closest("table").tHead.rows[0].cells]
-                        .findIndex(h => h.textContent === label)].classList.contains(kind)).length""",
-                    [label, kind],
-                )
+                titles = page.locator("table.genes thead th").all_inner_texts()
+                place = [title.removesuffix("\N{NO-BREAK SPACE}▾") for title in titles].index(label) + 1
+                marked = page.locator(f"table.genes tbody td:nth-child({place}).{kind}").count()
                 assert len(heads(page)) == marked
                 assert page.get_by_role("status").inner_text() == f"{marked} of 20 genes"
-        row.select_option(label="elastic-net")
-        bold = page.locator("table.genes tbody td.null:visible").all_inner_texts()
-        assert set(bold) == {"null"}
 
 
 def test_a_filtered_table_sorts_and_clears(browser: Any, plain: Path) -> None:
@@ -256,9 +252,7 @@ def test_a_filter_can_be_set_by_keyboard_alone_and_is_announced(browser: Any, pl
         assert page.locator("output[aria-live=polite]").inner_text().endswith(" of 20 genes")
 
 
-def test_a_full_table_of_genes_is_filtered(
-    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_table_of_genes_is_filtered(browser: Any, tmp_path: Path) -> None:
     rows: Rows = {("ridge", None): 1.0, ("onehot", "personal"): 0.7}
     report = write_report(write_folder(tmp_path / "evaluation", rows=rows, genes=1400, people=9))
     with opened(browser, report) as page:
@@ -273,8 +267,4 @@ def test_a_link_to_data_leads_to_a_file_beside_the_page(browser: Any, plain: Pat
     with opened(browser, plain) as page:
         links = page.locator(".files a, footer a").evaluate_all("all => all.map(a => a.href)")
     assert len(links) > 20
-    folder = (plain.parent / "report-data").as_uri()
-    assert {link.rsplit("/", 1)[0] for link in links} == {folder}
-    assert {link.rsplit("/", 1)[1] for link in links} <= {
-        p.name for p in (plain.parent / "report-data").iterdir()
-    }
+    assert set(links) <= {path.as_uri() for path in (plain.parent / "report-data").iterdir()}

@@ -60,10 +60,15 @@ def test_ids_are_unique_and_references_resolve(page: Page) -> None:
     assert page.references <= set(page.ids)
 
 
-def test_each_figure_has_a_text_alternative_and_there_are_nine(page: Page) -> None:
-    # scatter, heritability, forest, four genes, two phases
-    assert page.elements["svg"] == 9
-    assert len(re.findall(r'<svg role="img" aria-label="[^"]+"', page.html)) == 9
+def test_each_figure_has_a_text_alternative_a_title_and_a_sentence_that_says_what_to_see(page: Page) -> None:
+    # heat map and forest; two scatters and two rankings; spread and heritability; two of populations; two of
+    # calibration; two phases; eight genes in two figures
+    assert page.elements["svg"] == 14 + 8
+    assert len(re.findall(r'<svg role="img" aria-label="[^"]+"', page.html)) == 22
+    assert page.html.count('<p class="title">') == page.elements["figure"] == 16
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", page.html)
+    assert len(captions) == 16
+    assert [caption for caption in captions if "What to see: " not in caption] == []
 
 
 def test_it_is_small(page: Page) -> None:
@@ -134,7 +139,7 @@ def test_names_from_a_table_are_escaped_everywhere(tmp_path: Path) -> None:
     (run / "config.yml").write_text(f"strategy: {json.dumps(HOSTILE)}\n</pre><script>alert(2)</script>: 1\n")
     page = page_of(folder, runs=[run])
     assert page.elements["script"] == 1
-    assert page.elements["b"] == page.html.count("<figcaption><b>")
+    assert page.elements["b"] == 0
     assert "\u202e" not in page.text
     assert page.text.count("<script>alert('x')</script>") > 10
 
@@ -312,8 +317,8 @@ def test_r2_is_shown_as_its_median(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["ev[1]", "ev*", "model=x"])
 def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
     page = page_of(write_folder(tmp_path / name, genes=4, people=20))
-    # per_gene and predictions were read: scatter, heritability, forest and three genes.
-    assert page.elements["svg"] == 6
+    # per_gene, comparisons and predictions were read: 12 figures and the panels of three genes
+    assert page.elements["svg"] == 15
 
 
 def test_labels_are_those_of_the_evaluation(page: Page) -> None:

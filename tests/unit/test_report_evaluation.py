@@ -34,7 +34,7 @@ def page(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Page:
 
 
 def test_a_few_shot_curve_has_a_section_a_figure_and_its_numbers(page: Page, folder: Path) -> None:
-    assert page.headings == [*HEADINGS[:3], FEW_SHOT, *HEADINGS[3:]]
+    assert page.headings == [*HEADINGS[:7], FEW_SHOT, *HEADINGS[7:]]
     assert 'href="#few-shot"' in page.html
     section = page.text.split("Its numbers")[1].split("The curve in the other cells")[0]
     points = json.loads((folder / "metrics.json").read_text())["few_shot"]
@@ -98,7 +98,7 @@ def test_the_prior_window_of_informed_models_is_not_taken_for_the_others(tmp_pat
 def test_what_stands_behind_mean_r_is_shown(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "evaluation", genes=8, people=20)
     mean = json.loads((folder / "metrics.json").read_text())["cells"][MAIN]["ridge"]["mean_pearson"]
-    text = page_of(folder).text.split("Behind mean r")[1].split("Differences")[0]
+    text = page_of(folder).text.split("Behind mean r")[1].split("Against the linear models")[0]
     shown = f"ridge {mean:.3f} {mean - 0.011:.3f} {mean - 0.012:.3f} 0.42 0.61 7 -0.003 0.987 0.949 0.947"
     assert shown.replace("-", "−") in text
 
@@ -110,7 +110,7 @@ def test_r_against_heritability_is_drawn_with_its_median(tmp_path: Path) -> None
     )
     found = own["accuracy"].drop_nulls()
     page = page_of(folder)
-    assert f"Heritability and r of {MODEL}." in page.text
+    assert f"Heritability and r of {MODEL}" in page.text
     assert f"h² is above 0 at 5 % FDR ({found.len()})" in page.text
     assert f"over the filled ones: {found.median():.2f}." in page.text.replace("−", "-")
     assert f"for 9 genes, {found.len()} with significant h2" in page.html

@@ -11,7 +11,7 @@ from glm2x.report.figures.colours import Look
 from glm2x.report.figures.curves import loss_curves
 from glm2x.report.figures.forest import ForestRow, forest
 from glm2x.report.figures.genes import extremes, gene_scatter
-from glm2x.report.figures.people import common_span, observed_panel
+from glm2x.report.figures.people import observed_panel, own_span
 from glm2x.report.figures.style import MANY_POINTS
 from glm2x.report.format import (
     base_pairs,
@@ -102,12 +102,10 @@ def test_extremes_are_the_largest_of_each_and_the_most_different() -> None:
     assert extremes(np.array([]), np.array([])) == []
 
 
-def test_the_common_span_holds_every_panel() -> None:
-    narrow = (np.array([0.0, 1.0]), np.array([0.4, 0.6]))
-    wide = (np.array([5.0, 9.0]), np.array([7.0, 10.0]))
-    # the middle of the second is 7, its farthest value 10: 2 x 3 and a tenth
-    assert common_span([narrow, wide]) == pytest.approx(6.6)
-    assert common_span([(np.array([2.0, 2.0]), np.array([2.0, 2.0]))]) == 1.0
+def test_the_span_of_a_panel_holds_all_of_its_values() -> None:
+    # the middle of the observed is 7, the farthest value 10: 2 x 3 and a tenth
+    assert own_span(np.array([5.0, 9.0]), np.array([7.0, 10.0])) == pytest.approx(6.6)
+    assert own_span(np.array([2.0, 2.0]), np.array([2.0, 2.0])) == 1.0
 
 
 def scatter(points: int, name: str) -> str:
@@ -146,7 +144,7 @@ def test_many_points_are_drawn_as_a_picture_inside_the_figure() -> None:
 
 def test_a_forest_row_without_interval_and_many_rows_are_drawn() -> None:
     rows = [ForestRow(f"row {i}", 0.1 * i, None if i == 0 else 0.0, 0.5, BLUE) for i in range(12)]
-    svg = forest(rows, name="f", alt="rows").svg
+    svg = forest(rows, x_label="mean r", name="f", alt="rows").svg
     assert all(f">row {i}<" in svg for i in range(12))
     assert ">1.100<" in svg
 

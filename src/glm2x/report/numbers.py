@@ -162,6 +162,20 @@ def few_shot_data(results: Results) -> Data:
     )
 
 
+def populations_data(results: Results) -> Data:
+    """Return mean r of every row of the main cell within each population."""
+    keys = ("genes", "individuals", "mean_pearson", "ci95_low", "ci95_high")
+    lines = [
+        _who(row) | {"population": name} | {k: _at(block, *_SUMMARY[k]) for k in keys}
+        for row in results.rows
+        for name, block in (
+            results.cells.get(results.main_cell, {}).get(row.label, {}).get("by_population") or {}
+        ).items()
+    ]
+    schema = _WHO | {"population": pl.String} | _types(keys)
+    return Data("populations", "One line a row and population, of the main cell.", frame(lines, schema))
+
+
 def genes_data(table: pl.DataFrame, rows: Iterable[Row]) -> Data:
     """Return r of every gene in the given rows, in their order; `table` is the main cell of `per_gene`."""
     schema = {

@@ -22,12 +22,16 @@ from glm2x.report.roles import followed
 from glm2x.report.runs import Run, read_run
 from glm2x.report.section import Section, Subject
 from glm2x.report.sections import (
+    against,
+    calibration,
+    cells,
     checks,
     facts,
     few_shot,
     genes,
     people,
     per_gene,
+    populations,
     rows,
     split,
     summary,
@@ -37,10 +41,14 @@ from glm2x.report.target import target_words
 
 SECTIONS = (
     Section("summary", "In short", summary.context),
+    Section("cells", "Four cells", cells.context),
     Section("rows", "Every row", rows.context),
+    Section("against", "Against linear models", against.context),
     Section("genes-figure", "Across genes", genes.context),
+    Section("populations", "Populations", populations.context),
+    Section("calibration", "Calibration", calibration.context),
     Section("few-shot", "Few-shot curve", few_shot.context),
-    Section("people", "Predicted and observed", people.context),
+    Section("people", "Best and worst genes", people.context),
     Section("training", "Training", training.context),
     Section("split", "Split", split.context),
     Section("checks", "Checks and controls", checks.context),

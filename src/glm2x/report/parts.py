@@ -17,11 +17,12 @@ WITH_COHORT = "glm2x evaluate PREDICTIONS... --cohort COHORT --split split.json 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: its text, a value to sort by (empty sorts last) and CSS classes."""
+    """One cell: its text, a value to sort by (empty sorts last), CSS classes, and small print below it."""
 
     text: str
     sort: str = ""
     css: str = ""
+    small: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class Plate:
-    """A figure with its title and caption; `data` is what it draws, written beside the page."""
+    """A figure, its title above it, its caption below it, and what it draws, written beside the page."""
 
     picture: Picture
     title: str

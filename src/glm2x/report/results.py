@@ -18,6 +18,14 @@ from glm2x.report.roles import Row, arrange
 FORMAT_VERSION = 1
 MAIN_CELL = "seen_gene/new_individual"
 
+CELLS = (
+    MAIN_CELL,
+    "unseen_gene/new_individual",
+    "seen_gene/training_individual",
+    "unseen_gene/training_individual",
+)
+"""The four cells, in the order of the tables."""
+
 _GENES = {"seen": "seen genes", "unseen": "unseen genes", "any": "genes of no stated side"}
 _PEOPLE = {"new": "new people", "training": "training people", "any": "people of no stated side"}
 _PER_GENE = ("cell", "label", "gene", "replicate", "pearson", "null")
@@ -120,6 +128,60 @@ class Results:
         if self.per_gene is None:
             return None
         return self.per_gene.filter(pl.col("cell") == self.main_cell, pl.col("replicate") == "mean")
+
+    def gene_differences(self, a: str, b: str) -> pl.DataFrame | None:
+        """Return gene, individuals, difference (r of `a` less r of `b`), t, fdr in the main cell.
+
+        None without `comparisons.parquet`, or where it does not hold the two.
+        """
+        path = self.folder / "comparisons.parquet"
+        if not path.is_file():
+            return None
+        pair = pl.col("a").is_in([a, b]) & pl.col("b").is_in([a, b]) & (pl.col("a") != pl.col("b"))
+        sign = pl.when(pl.col("a") == a).then(1.0).otherwise(-1.0)
+        try:
+            table = pl.scan_parquet(path, glob=False, hive_partitioning=False)
+            found = (
+                table.filter(pl.col("cell") == self.main_cell, pair, pl.col("difference").is_finite())
+                .select("gene", "individuals", pl.col("difference", "t") * sign, "fdr")
+                .sort("gene")
+                .collect()
+            )
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise _unreadable(path, str(error)) from error
+        return found if found.height else None
+
+    def training_means(self, row: Row) -> pl.DataFrame | None:
+        """Return gene and mean: what `training-mean` predicts, where it learnt from as many people.
+
+        Without such a row it is the mean of the measurements of training and validation people in the
+        predictions; None where they hold none.
+        """
+        table, blind = self.main_genes(), self.rival("training-mean", row)
+        if table is not None and blind is not None and "mean_predicted" in table.columns:
+            own = table.filter(pl.col("label") == blind.label)
+            return own.select("gene", pl.col("mean_predicted").alias("mean")).drop_nulls()
+        path = self.folder / "predictions.parquet"
+        if not path.is_file():
+            return None
+        try:
+            scanned = pl.scan_parquet(path, glob=False, hive_partitioning=False)
+            found = (
+                scanned.filter(
+                    pl.col("individual_split").is_in(("train", "validation")),
+                    pl.col("observed").is_not_null(),
+                    pl.col("model") == row.model,
+                    pl.col("strategy").eq_missing(pl.lit(row.strategy, dtype=pl.String)),
+                )
+                .unique(["gene", "individual"])
+                .group_by("gene")
+                .agg(pl.col("observed").mean().alias("mean"))
+                .sort("gene")
+                .collect()
+            )
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise _unreadable(path, str(error)) from error
+        return found if found.height else None
 
     def predictions(self, row: Row) -> pl.DataFrame | None:
         """Return gene, individual, observed, predicted of one row in the main cell; None without the file.

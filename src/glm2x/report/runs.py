@@ -144,7 +144,7 @@ def curve_plates(runs: list[Run]) -> tuple[list[Plate], list[Missing]]:
             )
         for j, phase in enumerate(p for p in run.phases if p.epochs):
             name = clean(phase.name)
-            title = f"{clean(run.name)}, {name} phase." if len(runs) > 1 else f"{name.capitalize()} phase."
+            title = f"{clean(run.name)}, {name} phase" if len(runs) > 1 else f"{name.capitalize()} phase"
             plates.append(
                 Plate(
                     loss_curves(
@@ -178,10 +178,14 @@ def _data(runs: list[Run]) -> Data:
 
 
 def _caption(phase: Phase) -> str:
-    text = f"Loss after each of {counted(len(phase.epochs), 'epoch')}"
+    text = f"Training and validation loss after each of {counted(len(phase.epochs), 'epoch')}"
     text += f", {duration(phase.seconds)} in all. " if phase.seconds is not None else ". "
     if phase.chosen is None:
-        return text + "No validation loss was recorded, so no epoch was chosen by one: the last was kept."
+        return text + (
+            "What to see: whether the loss still falls. No validation loss was recorded, so no epoch was "
+            "chosen by one: the last was kept."
+        )
+    text += "What to see: validation loss that rises while training loss falls is overfitting. "
     i = phase.epochs.index(phase.chosen)
     text += (
         f"Chosen by the lowest validation loss: epoch {phase.chosen}, loss {number(phase.validation[i], 4)}"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
+
+import polars as pl
 
 from glm2x.report.results import Results
 from glm2x.report.roles import Row
@@ -28,6 +31,11 @@ class Subject:
     results: Results
     follow: Row | None
     runs: tuple[Run, ...]
+
+    @cached_property
+    def predictions(self) -> pl.DataFrame | None:
+        """Gene, individual, observed and predicted of the followed row, read once; None where absent."""
+        return None if self.follow is None else self.results.predictions(self.follow)
 
 
 @dataclass(frozen=True)

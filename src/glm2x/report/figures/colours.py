@@ -22,12 +22,12 @@ class Look:
 
 BASELINES = {
     "elastic-net": Look(_ORANGE, "s"),
-    "ridge": Look(_GREEN, "s"),
-    "gblup": Look(_PURPLE, "s"),
-    "lasso": Look(_OLIVE, "P"),
+    "ridge": Look(_GREEN, "^"),
+    "gblup": Look(_PURPLE, "v"),
+    "lasso": Look(_OLIVE, "*"),
     "top-variant": Look(_SKY, "P"),
-    "informed-ridge": Look(_GREEN, "D"),
-    "informed-gblup": Look(_PURPLE, "D"),
+    "informed-ridge": Look(_GREEN, "<"),
+    "informed-gblup": Look(_PURPLE, ">"),
     "genotype-pcs": Look(_GREY, "X"),
     "training-mean": Look(_GREY, "s", filled=False),
 }
@@ -35,11 +35,11 @@ BASELINES = {
 
 _MODELS = (
     Look(_BLUE, "o"),
-    Look(_VERMILION, "o"),
-    Look(_BLUE, "^"),
-    Look(_VERMILION, "^"),
-    Look(_BLUE, "v"),
-    Look(_VERMILION, "v"),
+    Look(_VERMILION, "D"),
+    Look(_BLUE, "h"),
+    Look(_VERMILION, "p"),
+    Look(_BLUE, "*"),
+    Look(_VERMILION, "d"),
 )
 
 

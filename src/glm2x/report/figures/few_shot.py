@@ -52,7 +52,7 @@ def few_shot_curve(lines: Sequence[Line], *, name: str, alt: str) -> Picture:
                 color=colour,
                 linewidth=1.8,
                 # an informed model has the colour of the plain one
-                linestyle="--" if line.look.marker == "D" else "-",
+                linestyle="--" if line.look.marker in "<>" else "-",
                 marker=line.look.marker,
                 markersize=6.5,
                 markerfacecolor=colour if line.look.filled else PAPER,

@@ -14,6 +14,7 @@ from glm2x.report.figures.style import (
     MUTED,
     PAPER,
     Picture,
+    fix_place,
     new_axes,
     style,
     to_picture,
@@ -60,7 +61,7 @@ def gene_scatter(
         [genes] True where either prediction is null; drawn as an open marker.
     """
     with style():
-        figure, axes = new_axes(420, 400)
+        figure, axes = new_axes(420, 404)
         low = float(min(x.min(), y.min(), 0.0))
         high = float(max(x.max(), y.max(), 0.0))
         pad = 0.07 * max(high - low, 0.1)
@@ -88,6 +89,7 @@ def gene_scatter(
         axes.locator_params(nbins=6)
         axes.set_xlabel(f"Pearson r, {shorten(clean(x_label), 34)}")
         axes.set_ylabel(f"Pearson r, {shorten(clean(y_label), 34)}")
+        fix_place(figure, axes, 56)
         return to_picture(figure, name=name, alt=alt)
 
 

@@ -12,6 +12,7 @@ from glm2x.report.figures.style import (
     MUTED,
     PAPER,
     Picture,
+    fix_place,
     new_axes,
     style,
     to_picture,
@@ -41,7 +42,7 @@ def heritability_scatter(
         The row whose r it is.
     """
     with style():
-        figure, axes = new_axes(420, 400)
+        figure, axes = new_axes(420, 404)
         right = max(float(root.max()), 0.1) * 1.06
         low, high = min(float(r.min()), 0.0), max(float(r.max()), right)
         pad = 0.05 * (high - low)
@@ -75,4 +76,5 @@ def heritability_scatter(
         axes.locator_params(nbins=6)
         axes.set_xlabel("√h², of the variants in the window")
         axes.set_ylabel(f"Pearson r, {shorten(clean(label), 34)}")
+        fix_place(figure, axes, 56)
         return to_picture(figure, name=name, alt=alt)

@@ -6,21 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glm2x.report.figures.colours import Look
-from glm2x.report.figures.style import MANY_POINTS, MUTED, Picture, new_axes, style, to_picture
+from glm2x.report.figures.style import MUTED, Picture, fix_place, new_axes, style, to_picture
 from glm2x.report.format import clean, number, shorten
 
+MANY_PEOPLE = 300
+"""Of more people a cloud is a picture inside the figure: a page has eight of them."""
 
-def common_span(panels: list[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> float:
-    """Return the length that both axes of every panel get, so that panels share one scale.
 
-    It is the widest range of observed or predicted values around the middle of a panel's observed
-    values, and a tenth.
-    """
-    half = 0.0
-    for observed, predicted in panels:
-        middle = (observed.min() + observed.max()) / 2
-        for values in (observed, predicted):
-            half = max(half, float(np.abs(values - middle).max()))
+def own_span(observed: NDArray[np.float64], predicted: NDArray[np.float64]) -> float:
+    """Return the length of both axes: all values around the middle of the observed ones, and a tenth."""
+    middle = (observed.min() + observed.max()) / 2
+    half = max(float(np.abs(values - middle).max()) for values in (observed, predicted))
     return 2.2 * half if half > 0 else 1.0
 
 
@@ -46,11 +42,11 @@ def observed_panel(
         Length of both axes in that unit; the panel is centred on its own observed values.
     """
     with style():
-        figure, axes = new_axes(240, 250)
+        figure, axes = new_axes(240, 248)
         middle = float(observed.min() + observed.max()) / 2
         limits = (middle - span / 2, middle + span / 2)
         axes.plot(limits, limits, color=MUTED, linewidth=0.9)
-        raster = observed.size > MANY_POINTS
+        raster = observed.size > MANY_PEOPLE
         axes.scatter(
             observed,
             predicted,
@@ -69,4 +65,5 @@ def observed_panel(
         axes.set_title(shorten(clean(gene), 28), loc="left", weight="bold")
         axes.set_xlabel(f"observed, {unit}")
         axes.set_ylabel(f"predicted, {unit}")
+        fix_place(figure, axes, 48, top=24)
         return to_picture(figure, name=name, alt=alt)

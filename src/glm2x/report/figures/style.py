@@ -30,6 +30,9 @@ _VARIABLES = {INK: "--ink", MUTED: "--muted", RULE: "--rule", PAPER: "--paper"}
 MANY_POINTS = 1500
 """Above this many points a cloud is drawn as a picture inside the SVG, so that the page stays light."""
 
+_DECIMALS = re.compile(r"(\.\d\d)\d+")
+"""A hundredth of a point is less than any screen or printer shows."""
+
 _RC: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "glm2x",
@@ -98,6 +101,19 @@ def new_axes(width: int, height: int) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
+def fix_place(figure: Figure, axes: Axes, left: float, top: float = 8) -> None:
+    """Put the axes where the length of labels does not move them, so that figures side by side align.
+
+    Parameters
+    ----------
+    left, top
+        What the labels get, in CSS pixels; there are 40 below and 8 on the right.
+    """
+    figure.set_layout_engine("none")
+    width, height = (72 * length for length in figure.get_size_inches())
+    axes.set_position((left / width, 40 / height, 1 - (left + 8) / width, 1 - (40 + top) / height))
+
+
 def to_picture(figure: Figure, *, name: str, alt: str) -> Picture:
     """Return a figure as inline SVG.
 
@@ -121,6 +137,7 @@ def to_picture(figure: Figure, *, name: str, alt: str) -> Picture:
     svg = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', svg)
     svg = svg.replace("font-family: 'DejaVu Sans'; ", "")
     svg = re.sub(r' transform="rotate\(-0 [^"]+\)"', "", svg)
+    svg = re.sub(r'\b(?:d|x|y|transform)="[^"]*"', lambda found: _DECIMALS.sub(r"\1", found[0]), svg)
     for colour, variable in _VARIABLES.items():
         svg = svg.replace(colour, f"var({variable})")
     box = re.search(r'viewBox="([^"]+)"', svg)

@@ -13,22 +13,30 @@ from glm2x.report.data import Data, frame
 from glm2x.report.format import clean, count, counted, is_number, join_words, number, p_value
 from glm2x.report.numbers import permuted_data
 from glm2x.report.parts import WITH_COHORT, Cell, Column, Missing, Table, TableRow
-from glm2x.report.results import Results
+from glm2x.report.results import Results, cell_words
 from glm2x.report.section import Subject
 
 _LACKS = re.compile(r"--(cohort|split)\b")
 _CHECK_NAMES = {"share_of_n": "share of N", "reference_mismatch": "REF mismatch"}
+_CONTROLS = ("people_permuted", "refitted_to_permuted", "haplotypes_swapped")
+NEAR_ZERO = 0.005
+"""Mean r with people permuted must be this near to 0."""
+
 _ORDER = {"fail": 0, "warn": 1, "not run": 2, "pass": 3}
 
 
 @dataclass(frozen=True)
 class Check:
-    """One leak check: its result in words, the class that colours it, its name and finding."""
+    """One check: its result in words, the class that colours it, its name and finding.
+
+    `control`: it is one of a result that must be nothing, or must not change.
+    """
 
     status: str
     css: str
     name: str
     detail: str
+    control: bool = False
 
 
 def context(subject: Subject) -> dict[str, Any]:
@@ -57,6 +65,7 @@ def checks(results: Results) -> tuple[list[Check], str, list[Missing]]:
             css=str(value.get("status")).replace(" ", ""),
             name=_check_name(str(value.get("name"))),
             detail=clean(str(value.get("detail") or "")),
+            control=str(value.get("name")) in _CONTROLS,
         )
         for value in results.metrics.get("checks") or []
     ]
@@ -77,6 +86,26 @@ def checks(results: Results) -> tuple[list[Check], str, list[Missing]]:
             Missing("A check that was not run needs the cohort or the split. To run it:", WITH_COHORT)
         )
     return found, sentence, missing
+
+
+def failed_controls(results: Results) -> list[Check]:
+    """Return the controls that did not come out as they must, each as a check.
+
+    They are those which the evaluation found wanting, and mean r with people permuted that is further
+    from 0 than `NEAR_ZERO` and four of its standard errors in a cell of which no check speaks.
+    """
+    found = [c for c in checks(results)[0] if c.control and c.status in ("warn", "fail")]
+    if any(c.name == _check_name("people_permuted") for c in checks(results)[0]):
+        return found
+    for cell, controls in (results.metrics.get("controls") or {}).items():
+        for label, control in controls.items():
+            mean, sd = _number(control, "permuted_mean_pearson"), _number(control, "permuted_sd")
+            count_of = _number(control, "permutations")
+            error = sd / count_of**0.5 if sd is not None and count_of else 0.0
+            if mean is not None and abs(mean) > max(NEAR_ZERO, 4 * error):
+                detail = f"{clean(label)}, {cell_words(cell)}: mean r {number(mean, 4)} instead of 0"
+                found.append(Check("warn", "warn", "people permuted", detail, control=True))
+    return found
 
 
 def _check_name(name: str) -> str:

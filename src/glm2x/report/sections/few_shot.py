@@ -72,7 +72,7 @@ def few_shot_plate(results: Results, follow: Row | None) -> Plate | None:
     )
     return Plate(
         few_shot_curve(lines, name="few-shot", alt=alt),
-        "Mean r against the number of people learnt from.",
+        "Mean r against the number of people learnt from",
         _caption(results, lead),
         few_shot_data(results),
     )

@@ -1,4 +1,4 @@
-"""Across genes: r of the model against a linear model and against heritability, mean r of every row."""
+"""Across genes: how r is spread in every row, and r of the model against heritability."""
 
 from __future__ import annotations
 
@@ -8,51 +8,56 @@ import numpy as np
 import polars as pl
 
 from glm2x.report.data import Data
-from glm2x.report.figures.forest import ForestRow, forest
-from glm2x.report.figures.genes import gene_scatter
+from glm2x.report.figures.distribution import FEW, Spread, distributions
 from glm2x.report.figures.heritability import heritability_scatter
-from glm2x.report.format import clean, count, counted, is_number, number
-from glm2x.report.numbers import forest_data
+from glm2x.report.format import clean, count, counted, number, percent
+from glm2x.report.numbers import genes_data
 from glm2x.report.parts import EVALUATE, Missing, Plate
 from glm2x.report.results import Results, cell_words
-from glm2x.report.roles import RIVALS, Row, figure_names
+from glm2x.report.roles import Row, figure_names
 from glm2x.report.section import Subject
 
 
 def context(subject: Subject) -> dict[str, Any]:
     """Return the figures across genes and what is missing."""
-    plates, missing = gene_plates(subject.results, subject.follow)
+    results = subject.results
+    if results.main_genes() is None:
+        what = "per_gene.parquet is missing, so there are no figures across genes. To write it:"
+        return {"plates": [], "missing_parts": [Missing(what, EVALUATE)]}
+    plates = [plate for plate in (_spread(results), _heritability(results, subject.follow)) if plate]
+    missing = [] if plates else [Missing("No gene has an r, so there is nothing to draw.")]
     return {"plates": plates, "missing_parts": missing}
 
 
-def gene_plates(results: Results, follow: Row | None) -> tuple[list[Plate], list[Missing]]:
-    """Return the figures across genes: r against a linear model, and mean r of every row."""
-    plates, missing = [], []
+def _spread(results: Results) -> Plate | None:
     table = results.main_genes()
-    rival = None if follow is None else next(filter(None, (results.rival(m, follow) for m in RIVALS)), None)
     if table is None:
-        missing.append(
-            Missing(
-                "per_gene.parquet is missing, so there are no figures of single genes. To write it:",
-                EVALUATE,
-            )
-        )
-    elif follow is None:
-        missing.append(Missing("There is no model under test to draw gene by gene against a linear model."))
-    elif rival is None:
-        missing.append(Missing("There is no elastic net, ridge or GBLUP to draw the model against."))
-    else:
-        plate = _scatter(table, follow, rival)
-        plates += [plate] if plate else []
-        if not plate:
-            missing.append(
-                Missing(
-                    "No gene has an r in both the model and the linear model, so they are not drawn "
-                    "against one another."
-                )
-            )
-    plates += [plate for plate in (_heritability(results, follow), _forest(results)) if plate]
-    return plates, missing
+        return None
+    rows, sizes = [], []
+    shown = results.shown_rows
+    for row, name in zip(shown, figure_names(shown), strict=True):
+        own = table.filter(pl.col("label") == row.label, pl.col("pearson").is_finite())
+        if own.height:
+            r = own["pearson"].to_numpy().astype(np.float64)
+            null = own["null"].fill_null(False).to_numpy().astype(np.bool_)
+            rows.append(Spread(name, row.look, r[~null], float(null.mean()), float(np.median(r))))
+            sizes.append(own.height)
+    if not rows:
+        return None
+    genes = f"{min(sizes):,} to {max(sizes):,} genes" if len(set(sizes)) > 1 else counted(sizes[0], "gene")
+    caption = (
+        f"Distribution of r over {genes}, {cell_words(results.main_cell)}, each curve to its own height; the "
+        "tick and the number are the median. What to see: whether a high mean rests on many genes or on a "
+        "long right tail, and how much lies left of 0. Genes with a null prediction count in the median as "
+        "r = 0 and are not in the curve; their share is printed."
+    )
+    if any(row.r.size <= FEW for row in rows):
+        caption += f" Marks: single genes, of rows with {FEW} or fewer."
+    alt = "Distribution of r by row: " + "; ".join(
+        f"{clean(r.label)} median {number(r.median)}, null {percent(r.null)}" for r in rows
+    )
+    picture = distributions(rows, name="spread", alt=alt)
+    return Plate(picture, "r of single genes in every row", caption, genes_data(table, shown))
 
 
 def _heritability(results: Results, follow: Row | None) -> Plate | None:
@@ -93,7 +98,7 @@ def _heritability(results: Results, follow: Row | None) -> Plate | None:
     )
     return Plate(
         picture,
-        f"Heritability and r of {row.words}.",
+        f"Heritability and r of {row.words}",
         caption,
         Data(
             "heritability",
@@ -108,81 +113,3 @@ def _heritability(results: Results, follow: Row | None) -> Plate | None:
             ),
         ),
     )
-
-
-def _scatter(table: pl.DataFrame, follow: Row, rival: Row) -> Plate | None:
-    def part(row: Row, name: str) -> pl.DataFrame:
-        found = table.filter(pl.col("label") == row.label, pl.col("pearson").is_finite())
-        return found.select(
-            "gene", pl.col("pearson").alias(name), pl.col("null").fill_null(False).alias(f"{name}_null")
-        )
-
-    both = part(follow, "y").join(part(rival, "x"), on="gene").sort("gene")
-    if both.height == 0:
-        return None
-    x, y = both["x"].to_numpy().astype(np.float64), both["y"].to_numpy().astype(np.float64)
-    null = (both["x_null"] | both["y_null"]).to_numpy().astype(np.bool_)
-    above = int((y > x).sum())
-    name, other = follow.words, rival.words
-    names = figure_names([follow, rival])
-    caption = (
-        f"Each mark is one of {counted(both.height, 'gene')}: Pearson r across people of {name} "
-        f"against {other}. "
-        f"On the line both are equal; {name} is higher for {count(above)}. "
-    )
-    if null.any():
-        caption += f"Open marks: {count(int(null.sum()))} with a null prediction in either, r = 0. "
-    alt = f"Scatter of per-gene r, {name} against {other}; {name} higher for {above} of {both.height} genes"
-    picture = gene_scatter(
-        x,
-        y,
-        both["gene"].to_list(),
-        null,
-        x_label=names[1],
-        y_label=names[0],
-        look=follow.look,
-        name="scatter",
-        alt=alt,
-    )
-    return Plate(
-        picture,
-        f"{name} against {other}.",
-        caption + "The largest and the most different are named.",
-        Data(
-            "gene-scatter",
-            "One line a gene of the figure.",
-            both.select(
-                "gene",
-                x_row=pl.lit(rival.label),
-                y_row=pl.lit(follow.label),
-                x_pearson="x",
-                y_pearson="y",
-                null=pl.col("x_null") | pl.col("y_null"),
-            ),
-        ),
-    )
-
-
-def _forest(results: Results) -> Plate | None:
-    cell = results.cells.get(results.main_cell, {})
-    rows = []
-    known = [r for r in results.shown_rows if is_number(cell.get(r.label, {}).get("mean_pearson"))]
-    for row, name in zip(known, figure_names(known), strict=True):
-        metrics = cell[row.label]
-        low, high = metrics.get("ci95_mean_pearson") or (None, None)
-        rows.append(ForestRow(name, float(metrics["mean_pearson"]), low, high, row.look))
-    if not rows:
-        return None
-    sizes = {cell[row.label].get("genes") for row in results.shown_rows if row.label in cell}
-    size = sizes.pop() if len(sizes) == 1 else None
-    genes = counted(int(size), "gene") if is_number(size) else "the genes of each row"
-    caption = (
-        f"Mean of per-gene Pearson r over {genes}, {cell_words(results.main_cell)}, with its 95 % interval "
-        "(genes by block, people by family). Intervals of single rows say little about differences, "
-        "because rows share genes and people: see the table of differences."
-    )
-    if len(results.shown_rows) < len(results.rows):
-        caption += " Of each model that which learnt from most people: for the others see the few-shot curve."
-    alt = "Mean r by row: " + "; ".join(f"{clean(r.label)} {number(r.mean)}" for r in rows)
-    picture = forest(rows, name="forest", alt=alt)
-    return Plate(picture, "Mean r of every row.", caption, forest_data(results, known))

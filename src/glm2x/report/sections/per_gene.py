@@ -104,7 +104,7 @@ def gene_table(
         css="genes",
         sorted_by=len(before) + rows.index(lead),
         id="gene-table",
-        data=genes_data(table, rows),
+        data=genes_data(table, results.shown_rows),
     )
     order = sorted(range(len(rows)), key=lambda i: rows[i] != lead)
     controls = Filter(

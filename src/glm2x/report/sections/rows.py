@@ -8,7 +8,7 @@ from glm2x.report.further_tables import BEHIND_NOTE, behind_tables, seed_table
 from glm2x.report.parts import Missing
 from glm2x.report.results import cell_words
 from glm2x.report.section import Subject
-from glm2x.report.tables import comparison_tables, main_table, other_table
+from glm2x.report.tables import main_table, other_table
 
 _MAIN_NOTE = (
     "All summaries are over genes, of a value across people. r: Pearson; a prediction that is the "
@@ -19,18 +19,12 @@ _MAIN_NOTE = (
     "and people by family."
 )
 _ONE_SEED = "Each row is one seed: how far a result moves from seed to seed is not known here."
-_COMPARISON_NOTE = (
-    "An interval that leaves out 0 tells two rows apart. “Smallest that would show” is the "
-    "difference these data "
-    "detect with 80 % power at a two-sided 5 %. Genes better and worse: Williams test, 5 % FDR."
-)
 
 
 def context(subject: Subject) -> dict[str, Any]:
     """Return the tables of rows, those of the main cell first."""
     results, follow = subject.results, subject.follow
     main, seeds = main_table(results, follow), seed_table(results)
-    differences, more_differences = comparison_tables(results, follow)
     behind, more_behind = behind_tables(results, follow)
     return {
         "cell": cell_words(results.main_cell),
@@ -43,8 +37,5 @@ def context(subject: Subject) -> dict[str, Any]:
         "behind_note": BEHIND_NOTE,
         "more_behind": more_behind,
         "seeds": seeds,
-        "differences": differences,
-        "differences_note": _COMPARISON_NOTE,
-        "more_differences": more_differences,
         "others": other_table(results),
     }
