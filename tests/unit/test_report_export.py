@@ -109,7 +109,17 @@ def test_every_link_leads_to_a_table_and_every_table_has_both_links(page: Path) 
     tables = {p.name for p in data_folder(page).iterdir()} - {"README.txt", "report-data.json"}
     assert linked - {"README.txt"} == tables
     assert {Path(name).stem for name in tables} >= {
-        *("headline", "rows", "comparisons", "permuted", "against-ridge", "slopes", "heritability", "forest"),
+        *(
+            "headline",
+            "rows",
+            "comparisons",
+            "permuted",
+            "against-gblup",
+            "slopes",
+            "calibration",
+            "heritability",
+            "forest",
+        ),
         *("people", "training", "split", "excluded-genes", "checks", "genes"),
     }
 
