@@ -242,10 +242,14 @@ def _per_gene(frame: pl.DataFrame, rows: dict[tuple[str, str | None], float]) ->
                     "model": model,
                     "strategy": strategy,
                     "gene": gene,
+                    "contig": str(1 + int(gene[-3:]) % 22),
+                    "tss": 1_000 * int(gene[-5:]),
                     "replicate": "mean",
                     "individuals": one.height,
                     "pearson": r,
                     "null": constant,
+                    "p": 0.004 if r > 0.2 else 0.3,
+                    "fdr": 0.02 if r > 0.2 else 0.6,
                     "slope": None if constant else 0.1 * (int(gene[-3:]) % 7),
                     "mean_predicted": float(one["predicted"].mean()),
                     "h2": h2,
@@ -457,6 +461,7 @@ class Page(HTMLParser):
         self.ids: list[str] = []
         self.references: set[str] = set()
         self.loaded: list[str] = []
+        self.links: list[str] = []
         self.headings: list[str] = []
         self.words: list[str] = []
         self._stack = ""
@@ -474,6 +479,8 @@ class Page(HTMLParser):
                 self.ids.append(value)
             if name in ("href", "xlink:href") and value.startswith("#"):
                 self.references.add(value[1:])
+            elif (tag, name) == ("a", "href"):
+                self.links.append(value)
             elif name in ("src", "href", "xlink:href", "data", "action"):
                 self.loaded.append(value)
             self.references |= set(re.findall(r"url\(#([^)]+)\)", value))

@@ -17,7 +17,15 @@ from typing import Any
 from glm2x.errors import DataError, Glm2xError, UsageError
 
 # one lies in each folder of ours
-MARKERS = ("cohort.json", "metrics.json", "run.json", "state.json", "store.json", "truth.json")
+MARKERS = (
+    "cohort.json",
+    "metrics.json",
+    "report-data.json",
+    "run.json",
+    "state.json",
+    "store.json",
+    "truth.json",
+)
 
 _NO_ROOM = 1_000_000  # bytes that are as good as none
 

@@ -49,6 +49,7 @@ def test_every_section_is_there(page: Page) -> None:
 
 def test_it_loads_nothing(page: Page) -> None:
     assert [link for link in page.loaded if not link.startswith("data:")] == []
+    assert [link for link in page.links if not link.startswith("report-data/")] == []
     assert "@import" not in page.html
     assert not page.elements["img"]
     assert "default-src 'none'" in page.html
@@ -214,7 +215,7 @@ def test_the_chosen_epoch_is_the_one_of_the_lowest_validation_loss(page: Page) -
 def test_more_genes_than_the_table_holds_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("glm2x.report.sections.per_gene.MOST_GENES", 5)
     text = page_of(write_folder(tmp_path / "evaluation", people=9)).text
-    assert "The first 5 of 20 genes; per_gene.parquet holds all." in text
+    assert "The first 5 of 20 genes; the files hold all." in text
 
 
 def test_a_cell_that_is_not_the_main_one_is_named(tmp_path: Path) -> None:
@@ -238,8 +239,10 @@ def test_it_is_written_where_asked_and_not_over_another(tmp_path: Path) -> None:
 
 def test_two_reports_of_the_same_folder_are_the_same(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "evaluation", genes=4, people=20)
-    first = write_report(folder, out=tmp_path / "1.html").read_text()
-    assert write_report(folder, out=tmp_path / "2.html").read_text() == first
+    first, second = (write_report(folder, out=tmp_path / name / "report.html") for name in "ab")
+    assert second.read_text() == first.read_text()
+    for path in (tmp_path / "a/report-data").iterdir():
+        assert (tmp_path / "b/report-data" / path.name).read_bytes() == path.read_bytes()
 
 
 def test_a_folder_without_metrics_is_refused(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def backbones(name: str | None = None, /, *, json: bool = False) -> None:
         Such as onehot.
     json
         Print one JSON document on standard output: backbones, a list of objects with name, kind, input,
-        package, output, width, head, parameters, memory, weights, licence and lacks (what this machine lacks).
+        package, output, width, head, parameters, memory, weights, licence and lacks (what is lacking here).
     """
     from glm2x.backbones.registry import backbones as own
     from glm2x.backbones.registry import foreign, get

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from glm2x.report.format import clean, count, is_number, number
+from glm2x.report.numbers import rows_data, seeds_data
 from glm2x.report.parts import Cell, Column, Table, TableRow, without_empty
 from glm2x.report.results import Results, cell_words
 from glm2x.report.roles import Row
@@ -59,8 +60,9 @@ def behind_tables(results: Results, follow: Row | None) -> tuple[Table | None, T
         found = _behind(results, cell) if cell != results.main_cell else []
         others += [TableRow(cell_words(cell).capitalize(), group=True), *found] if found else []
     caption = f"{cell_words(results.main_cell).capitalize()}: what stands behind mean r"
+    data = rows_data(results)
     tables = [
-        without_empty(Table(title, _BEHIND, tuple(rows)))
+        without_empty(Table(title, _BEHIND, tuple(rows), data=data))
         for title, rows in ((caption, main), ("What stands behind mean r in the other cells", others))
     ]
     # The name and mean r alone would only repeat the main table.
@@ -120,4 +122,5 @@ def seed_table(results: Results) -> Table | None:
         )
         rows.append(TableRow(clean(row.label), values, look=row.look))
     caption = "Mean r over training seeds and draws of people; no interval holds this spread"
-    return without_empty(Table(caption, _SEEDS, tuple(rows), css="compact")) if rows else None
+    table = Table(caption, _SEEDS, tuple(rows), css="compact", data=seeds_data(results))
+    return without_empty(table) if rows else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from glm2x.report.comparison import Comparison
+from glm2x.report.data import Data
 from glm2x.report.format import (
     MISSING,
     counted,
@@ -18,6 +19,7 @@ from glm2x.report.format import (
     percent,
 )
 from glm2x.report.limits import limits
+from glm2x.report.numbers import headline_data
 from glm2x.report.parts import Fact, Missing, Verdict
 from glm2x.report.results import MAIN_CELL, Results, cell_words
 from glm2x.report.roles import RIVALS, Row, words
@@ -37,6 +39,7 @@ class Headline:
     verdicts: list[Verdict]
     limits: list[str]
     missing: list[Missing] = field(default_factory=list)
+    data: Data | None = None
 
 
 def make_headline(results: Results, follow: Row | None) -> Headline:
@@ -69,7 +72,9 @@ def make_headline(results: Results, follow: Row | None) -> Headline:
             "in the file, "
             f"not by its score. The tables also hold {join_words(others)}."
         )
-    return Headline(lead, _facts(results, cell, follow), verdicts, limits(results), missing)
+    shown = _compared(results, cell, follow)
+    data = headline_data(results, shown, follow)
+    return Headline(lead, _facts(cell, shown), verdicts, limits(results), missing, data)
 
 
 def _opening(results: Results, follow: Row, metrics: Mapping[str, Any]) -> str:
@@ -203,9 +208,12 @@ def _baselines_only(results: Results, cell: Mapping[str, Mapping[str, Any]]) -> 
     return Headline(lead, [], [], limits(results), [notice])
 
 
-def _facts(results: Results, cell: Mapping[str, Mapping[str, Any]], follow: Row) -> list[Fact]:
+def _compared(results: Results, cell: Mapping[str, Mapping[str, Any]], follow: Row) -> list[Row]:
     rivals = [results.rival(rival, follow) for rival in RIVALS]
-    shown = [follow, *(row for row in rivals if row is not None and row.label in cell)]
+    return [follow, *(row for row in rivals if row is not None and row.label in cell)]
+
+
+def _facts(cell: Mapping[str, Mapping[str, Any]], shown: Sequence[Row]) -> list[Fact]:
     return [
         Fact(
             f"mean r, {row.words}",

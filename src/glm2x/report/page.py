@@ -8,12 +8,15 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import jinja2
 
 import glm2x
 from glm2x.files import refuse_existing, write_aside
 from glm2x.progress import Progress, silent
+from glm2x.report.data import Data, collect
+from glm2x.report.export import by_name, data_folder, write_data
 from glm2x.report.format import base_pairs, clean, count, counted, join_words
 from glm2x.report.results import Results, read_results
 from glm2x.report.roles import followed
@@ -73,7 +76,7 @@ def write_report(
     force: bool = False,
     progress: Progress = silent,
 ) -> Path:
-    """Write the report of an evaluation as one HTML file.
+    """Write the report of an evaluation as one HTML file, and its numbers as tables beside it.
 
     Parameters
     ----------
@@ -85,9 +88,10 @@ def write_report(
     joint
         What the evaluation compares, where it was made of several results.
     out
-        The file to write; `report.html` in `folder` when not given.
+        The file to write; `report.html` in `folder` when not given. The tables go to a folder beside it:
+        `report-data` beside `report.html` (`glm2x.report.export.data_folder`).
     force
-        Replace a report that is there.
+        Replace a report and tables that are there.
     progress
         Counts sections.
 
@@ -101,20 +105,31 @@ def write_report(
     DataError
         The folder is no evaluation, a run is no run folder, or a file in one is damaged.
     UsageError
-        The file exists and `force` is not set.
+        The file or the folder of tables exists and `force` is not set, or the folder is none of ours.
     """
     target = Path(folder) / "report.html" if out is None else Path(out)
-    refuse_existing(target, force=force)
-    page = render(read_results(folder), [read_run(run) for run in runs], joint, progress)
-    with write_aside(target, force=force) as aside:
+    beside = data_folder(target)
+    for path in (target, beside):
+        refuse_existing(path, force=force)
+    results = read_results(folder)
+    page, found = render(
+        results, [read_run(run) for run in runs], joint, data=quote(beside.name), progress=progress
+    )
+    with write_aside(beside, force=force) as tables, write_aside(target, force=force) as aside:
+        write_data(tables, by_name(found), page=target.name, about=_subtitle(results))
         aside.write_text(page, encoding="utf-8")
     return target
 
 
 def render(
-    results: Results, runs: Sequence[Run], joint: Joint | None = None, progress: Progress = silent
-) -> str:
-    """Return the page as HTML.
+    results: Results,
+    runs: Sequence[Run],
+    joint: Joint | None = None,
+    *,
+    data: str,
+    progress: Progress = silent,
+) -> tuple[str, list[Data]]:
+    """Return the page as HTML, and the numbers that its parts show; `data` is the address of their folder.
 
     Everything that comes from a table, a configuration or a history is escaped by the template. As they
     are go in only the figures (matplotlib escapes their text), the style sheet and the script; the
@@ -129,19 +144,23 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    script = (here / "sort.js").read_text("utf-8")
+    script = (here / "gene_table.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     tested = [row for row in results.rows if row.label in results.cells.get(results.main_cell, {})]
     subject = Subject(results, followed(tested), tuple(runs), joint)
-    return environment.get_template("report.html.j2").render(
+    environment.globals["data_folder"] = data
+    sections, found = _drawn(subject, environment, progress)
+    page = environment.get_template("report.html.j2").render(
         css=(here / "report.css").read_text("utf-8"),
         script=script,
         script_hash=f"sha256-{digest}",
         version=glm2x.__version__,
         title=f"Personal gene expression: {_about(subject)}",
         subtitle=_subtitle(results),
-        sections=_drawn(subject, environment, progress),
+        sections=sections,
+        data_folder_name=unquote(data),
     )
+    return page, found
 
 
 def _about(subject: Subject) -> str:
@@ -155,16 +174,18 @@ def _about(subject: Subject) -> str:
 
 def _drawn(
     subject: Subject, environment: jinja2.Environment, progress: Progress
-) -> list[tuple[Section, str]]:
-    """Return the sections that this page has, each with its HTML."""
-    found = []
+) -> tuple[list[tuple[Section, str]], list[Data]]:
+    """Return the sections that this page has, each with its HTML, and the numbers in all of them."""
+    drawn: list[tuple[Section, str]] = []
+    found: list[Data] = []
     with progress("report", len(SECTIONS), "sections") as bar:
         for section in SECTIONS:
             values = section.context(subject)
             if values is not None:
-                found.append((section, environment.get_template(section.template).render(values)))
+                drawn.append((section, environment.get_template(section.template).render(values)))
+                found += collect(values)
             bar.advance(1, section.title)
-    return found
+    return drawn, found
 
 
 def _keep_together(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from glm2x.report.data import Data
 from glm2x.report.figures.colours import Look
 from glm2x.report.figures.style import Picture
 from glm2x.report.format import MISSING
@@ -46,7 +47,7 @@ class TableRow:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; the first of `columns` is the head of the rows."""
+    """A table; the first of `columns` is the head of the rows, and `data` what is written beside the page."""
 
     caption: str
     columns: tuple[Column, ...]
@@ -54,6 +55,8 @@ class Table:
     sortable: bool = False
     css: str = ""
     sorted_by: int | None = None
+    id: str = ""
+    data: Data | None = None
 
 
 def without_empty(table: Table) -> Table:
@@ -79,11 +82,12 @@ class Missing:
 
 @dataclass(frozen=True)
 class Plate:
-    """A figure with its title, which stands above it, and its caption below it."""
+    """A figure, its title above it, its caption below it, and what it draws, written beside the page."""
 
     picture: Picture
     title: str
     caption: str
+    data: Data | None = None
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import yaml
 
 from glm2x.errors import DataError
 from glm2x.files import read_json, require_file
+from glm2x.report.data import Data, frame
 from glm2x.report.figures.curves import loss_curves
 from glm2x.report.format import clean, count, counted, duration, is_number, number
 from glm2x.report.parts import Missing, Plate
@@ -183,7 +185,7 @@ def curve_plates(runs: list[Run]) -> tuple[list[Plate], list[Missing]]:
         return [], [
             Missing("No training run was given, so there are no training curves. To add one:", _TRAIN_COMMAND)
         ]
-    plates, missing = [], []
+    plates, missing, data = [], [], _data(runs)
     for i, run in enumerate(runs):
         if not any(phase.epochs for phase in run.phases):
             missing.append(
@@ -207,9 +209,24 @@ def curve_plates(runs: list[Run]) -> tuple[list[Plate], list[Missing]]:
                     ),
                     title,
                     _caption(phase),
+                    data,
                 )
             )
     return plates, missing
+
+
+def _data(runs: list[Run]) -> Data:
+    """Return what the curves of all runs draw."""
+    numbers = ("train_loss", "validation_loss", "validation_pearson")
+    schema = {"run": pl.String, "phase": pl.String, "epoch": pl.Int64, **dict.fromkeys(numbers, pl.Float64)}
+    lines = [
+        {"run": run.name, "phase": phase.name, "epoch": epoch, "chosen": epoch == phase.chosen}
+        | dict(zip(numbers, values, strict=True))
+        for run in runs
+        for phase in run.phases
+        for epoch, *values in zip(phase.epochs, phase.train, phase.validation, phase.pearson, strict=True)
+    ]
+    return Data("training", "One line an epoch.", frame(lines, {**schema, "chosen": pl.Boolean}))
 
 
 def _caption(phase: Phase) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from glm2x.report.comparison import Comparison
 from glm2x.report.format import clean, count, interval, is_number, number, p_value, percent
+from glm2x.report.numbers import comparisons_data, rows_data
 from glm2x.report.parts import Cell, Column, Table, TableRow
 from glm2x.report.results import Results, cell_words
 from glm2x.report.roles import Row
@@ -77,7 +78,7 @@ def main_table(results: Results, follow: Row | None) -> Table | None:
     ]
     caption = f"{cell_words(results.main_cell).capitalize()}: per-gene r across people, summarised over genes"
     caption += " (transductive target)" if results.transductive else ""
-    return Table(caption, _COLUMNS, tuple(rows)) if rows else None
+    return Table(caption, _COLUMNS, tuple(rows), data=rows_data(results)) if rows else None
 
 
 def other_table(results: Results) -> Table | None:
@@ -89,7 +90,8 @@ def other_table(results: Results) -> Table | None:
             continue
         rows.append(TableRow(cell_words(name).capitalize(), group=True))
         rows += [TableRow(clean(row.label), _values(cell[row.label]), look=row.look) for row in found]
-    return Table("The same summary in the other cells", _COLUMNS, tuple(rows)) if rows else None
+    caption = "The same summary in the other cells"
+    return Table(caption, _COLUMNS, tuple(rows), data=rows_data(results)) if rows else None
 
 
 def _number(values: Mapping[str, Any], key: str) -> float | None:
@@ -107,6 +109,7 @@ def comparison_tables(results: Results, follow: Row | None) -> tuple[Table | Non
     )
     chosen = {True: [c for c in found if follow and c.a == follow.label]}
     chosen[False] = [c for c in found if c not in chosen[True]]
+    data = comparisons_data(results)
     tables: list[Table | None] = []
     for main in (True, False):
         rows: list[TableRow] = []
@@ -116,7 +119,7 @@ def comparison_tables(results: Results, follow: Row | None) -> tuple[Table | Non
                 TableRow(clean(c.b), _difference(c), look=looks.get(c.b)) for c in chosen[main] if c.a == a
             ]
         caption = "Paired differences of mean r, on the same genes and people"
-        tables.append(Table(caption, _DIFFERENCES, tuple(rows)) if rows else None)
+        tables.append(Table(caption, _DIFFERENCES, tuple(rows), data=data) if rows else None)
     return tables[0], tables[1]
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Okabe & Ito's palette: told apart with every common form of colour blindness.
-_BLUE, _ORANGE, _GREEN, _PURPLE = "#0072b2", "#e69f00", "#009e73", "#cc79a7"
-_SKY, _VERMILION, _GREY, _OLIVE = "#56b4e9", "#d55e00", "#8c939d", "#a08c00"
+# From Okabe & Ito's palette. Orange, sky and purple are darkened: each colour has a contrast of 3 with the
+# light and with the dark ground, and two models that share a marker differ for colour-blind readers.
+_BLUE, _ORANGE, _GREEN, _PURPLE = "#0072b2", "#c98500", "#009e73", "#a94f9c"
+_SKY, _VERMILION, _GREY, _OLIVE = "#3a99d6", "#d55e00", "#8c939d", "#a08c00"
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ BASELINES = {
     "elastic-net": Look(_ORANGE, "s"),
     "ridge": Look(_GREEN, "^"),
     "gblup": Look(_PURPLE, "v"),
-    "lasso": Look(_OLIVE, "D"),
+    "lasso": Look(_OLIVE, "*"),
     "top-variant": Look(_SKY, "P"),
     "informed-ridge": Look(_GREEN, "<"),
     "informed-gblup": Look(_PURPLE, ">"),

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
+from glm2x.report.data import Data
 from glm2x.report.figures.differences import MOST_BARS, ranked_differences
 from glm2x.report.figures.genes import gene_scatter
 from glm2x.report.format import count, counted
@@ -114,6 +115,18 @@ def _scatter(table: pl.DataFrame, follow: Row, rival: Row) -> Plate | None:
         picture,
         f"Gene by gene against {rival.words}",
         caption + "The largest and the most different are named.",
+        Data(
+            f"against-{rival.model}",
+            "One line a gene of the figure.",
+            both.select(
+                "gene",
+                x_row=pl.lit(rival.label),
+                y_row=pl.lit(follow.label),
+                x_pearson="x",
+                y_pearson="y",
+                null=pl.col("x_null") | pl.col("y_null"),
+            ),
+        ),
     )
 
 
@@ -144,7 +157,19 @@ def _ranked(results: Results, follow: Row, rival: Row) -> Plate | None:
         name=f"ranked-{rival.model}",
         alt=alt,
     )
-    return Plate(picture, f"Difference to {rival.words}, gene by gene", caption)
+    data = Data(
+        f"differences-{rival.model}",
+        "One line a gene of the figure: a minus b.",
+        pairs.select(
+            "gene",
+            a=pl.lit(follow.label),
+            b=pl.lit(rival.label),
+            gene_difference="difference",
+            half_interval=pl.Series(_half(pairs)),
+            fdr="fdr",
+        ),
+    )
+    return Plate(picture, f"Difference to {rival.words}, gene by gene", caption, data)
 
 
 def _half(pairs: pl.DataFrame) -> np.ndarray[Any, np.dtype[np.float64]]:

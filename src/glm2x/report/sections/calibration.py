@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from glm2x.report.data import Data, frame
 from glm2x.report.figures.calibration import Bins, binned, calibration_curve
 from glm2x.report.figures.forest import ForestRow, forest
 from glm2x.report.format import clean, count, counted, is_number, number
@@ -18,6 +19,8 @@ from glm2x.report.target import unit
 
 SLOPES = (-1.0, 3.0)
 """The slopes that the figure shows; a quartile beyond is cut off."""
+
+_SLOPE_COLUMNS = {"row": pl.String, **dict.fromkeys(("median_slope", "slope_q25", "slope_q75"), pl.Float64)}
 
 
 def context(subject: Subject) -> dict[str, Any]:
@@ -31,11 +34,11 @@ def _curve(subject: Subject) -> tuple[Plate | None, list[Missing]]:
     follow, results = subject.follow, subject.results
     if follow is None:
         return None, [Missing("There is no model under test whose calibration could be drawn.")]
-    frame, means = subject.predictions, results.training_means(follow)
-    if frame is None or means is None:
+    people, means = subject.predictions, results.training_means(follow)
+    if people is None or means is None:
         what = "The predictions, or the genes' means over training people, are missing. To add them:"
         return None, [Missing(what, "glm2x evaluate PREDICTIONS... baselines.parquet --out DIR --force")]
-    pairs = deviations(frame, means)
+    pairs = deviations(people, means)
     if pairs.height == 0 or pairs["predicted"].n_unique() < 2:
         what = "No prediction differs from its gene's mean over training people: there is nothing to draw."
         return None, [Missing(what)]
@@ -56,7 +59,9 @@ def _curve(subject: Subject) -> tuple[Plate | None, list[Missing]]:
         caption += f" Drawn is {results.first_replicate(follow)}."
     alt = "Observed against predicted deviation from the training mean: " + _in_words(bins)
     picture = calibration_curve(bins, unit=unit(results), look=follow.look, name="calibration", alt=alt)
-    return Plate(picture, f"Calibration of {follow.words}", caption), []
+    drawn = {"predicted_deviation": bins.predicted, "observed_deviation": bins.observed, "se": bins.error}
+    data = Data("calibration", "One line a bin of the figure, from the left.", pl.DataFrame(drawn))
+    return Plate(picture, f"Calibration of {follow.words}", caption, data), []
 
 
 def deviations(frame: pl.DataFrame, means: pl.DataFrame) -> pl.DataFrame:
@@ -93,13 +98,15 @@ def _slopes(results: Results) -> Plate | None:
     table = results.main_genes()
     if table is None or "slope" not in table.columns:
         return None
-    rows = []
+    rows: list[ForestRow] = []
+    lines: list[dict[str, Any]] = []
     shown = results.shown_rows
     for row, name in zip(shown, figure_names(shown), strict=True):
         slope = table.filter(pl.col("label") == row.label, pl.col("slope").is_finite())["slope"]
         low, middle, high = (slope.quantile(q, "linear") for q in (0.25, 0.5, 0.75))
         if is_number(middle):
             rows.append(ForestRow(name, float(middle), low, high, row.look))
+            lines.append({"row": row.label, "median_slope": middle, "slope_q25": low, "slope_q75": high})
     if not rows:
         return None
     caption = (
@@ -120,4 +127,5 @@ def _slopes(results: Results) -> Plate | None:
         name="slopes",
         alt=alt,
     )
-    return Plate(picture, "Slope of every row", caption)
+    data = Data("slopes", "One line a row of the figure, from the top.", frame(lines, _SLOPE_COLUMNS))
+    return Plate(picture, "Slope of every row", caption, data)

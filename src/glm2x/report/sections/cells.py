@@ -7,6 +7,7 @@ from typing import Any
 from glm2x.report.figures.forest import ForestRow, forest
 from glm2x.report.figures.heat import full_colour, heat_map
 from glm2x.report.format import clean, count, counted, interval, is_number, join_words, number
+from glm2x.report.numbers import forest_data, rows_data
 from glm2x.report.parts import Cell, Column, Missing, Plate, Table, TableRow
 from glm2x.report.results import CELLS, Results, cell_words
 from glm2x.report.roles import Row, figure_names
@@ -64,7 +65,9 @@ def cells_table(results: Results, follow: Row | None) -> Table:
         )
     )
     columns = (Column("row"), *(Column(cell_words(cell)) for cell in cells))
-    return Table("Mean r in every cell, with its 95 % interval", columns, tuple(rows))
+    return Table(
+        "Mean r in every cell, with its 95 % interval", columns, tuple(rows), data=rows_data(results)
+    )
 
 
 def _cell(results: Results, cell: str, row: Row) -> Cell:
@@ -118,7 +121,8 @@ def _heat(results: Results, follow: Row | None) -> Plate:
         for name, line in zip(names, values, strict=True)
     )
     heads = [_head(cell) for cell in cells]
-    return Plate(heat_map(values, names, heads, name="cells", alt=alt), "Mean r in every cell", caption)
+    picture = heat_map(values, names, heads, name="cells", alt=alt)
+    return Plate(picture, "Mean r in every cell", caption, rows_data(results))
 
 
 def _head(cell: str) -> str:
@@ -149,4 +153,5 @@ def _forest(results: Results) -> Plate | None:
         caption += " Of each model that which learnt from most people: for the others see the few-shot curve."
     alt = "Mean r by row: " + "; ".join(f"{clean(r.label)} {number(r.mean)}" for r in rows)
     picture = forest(rows, x_label="mean Pearson r over genes, with 95 % CI", name="forest", alt=alt)
-    return Plate(picture, f"Mean r with its interval: {cell_words(results.main_cell)}", caption)
+    title = f"Mean r with its interval: {cell_words(results.main_cell)}"
+    return Plate(picture, title, caption, forest_data(results, known))

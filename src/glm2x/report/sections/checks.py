@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
+
+from glm2x.report.data import Data, frame
 from glm2x.report.format import clean, count, counted, is_number, join_words, number, p_value
+from glm2x.report.numbers import permuted_data
 from glm2x.report.parts import WITH_COHORT, Cell, Column, Missing, Table, TableRow
 from glm2x.report.results import Results, cell_words
 from glm2x.report.section import Subject
@@ -41,9 +45,16 @@ def context(subject: Subject) -> dict[str, Any]:
     return {
         "checks": found,
         "words": words,
+        "data": _data(found) if found else None,
         "missing_parts": missing,
         "controls": control_table(subject.results),
     }
+
+
+def _data(found: Sequence[Check]) -> Data:
+    lines = [{"check": c.name, "status": c.status, "detail": c.detail} for c in found]
+    schema = dict.fromkeys(("check", "status", "detail"), pl.String)
+    return Data("checks", "One line a check.", frame(lines, schema))
 
 
 def checks(results: Results) -> tuple[list[Check], str, list[Missing]]:
@@ -126,7 +137,7 @@ def control_table(results: Results) -> Table | None:
         Column("p", help="one-sided: mean r is no larger than with people permuted"),
     )
     caption = "Control: the same predictions with the test people permuted"
-    return Table(caption, columns, tuple(body), css="compact") if body else None
+    return Table(caption, columns, tuple(body), css="compact", data=permuted_data(results)) if body else None
 
 
 def _number(values: Mapping[str, Any], key: str) -> float | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from glm2x.report.figures.few_shot import Line, few_shot_curve
 from glm2x.report.format import clean, count, interval, is_number, join_words, number, percent
+from glm2x.report.numbers import few_shot_data
 from glm2x.report.parts import Cell, Column, Plate, Table, TableRow, without_empty
 from glm2x.report.results import Results, cell_words
 from glm2x.report.roles import Row, words
@@ -73,6 +74,7 @@ def few_shot_plate(results: Results, follow: Row | None) -> Plate | None:
         few_shot_curve(lines, name="few-shot", alt=alt),
         "Mean r against the number of people learnt from",
         _caption(results, lead),
+        few_shot_data(results),
     )
 
 
@@ -113,10 +115,11 @@ def few_shot_tables(results: Results) -> tuple[Table | None, Table | None]:
     for cell in results.cells:
         found = _rows(results, cell) if cell != results.main_cell else []
         others += [TableRow(cell_words(cell).capitalize(), group=True), *found] if found else []
+    data = few_shot_data(results)
     caption = f"Few-shot curve: {cell_words(results.main_cell)}"
     return (
-        without_empty(Table(caption, _COLUMNS, tuple(main))) if main else None,
-        without_empty(Table("Few-shot curve in the other cells", _COLUMNS, tuple(others)))
+        without_empty(Table(caption, _COLUMNS, tuple(main), data=data)) if main else None,
+        without_empty(Table("Few-shot curve in the other cells", _COLUMNS, tuple(others), data=data))
         if others
         else None,
     )

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from glm2x.report.data import Data
 from glm2x.report.figures.distribution import FEW, Spread, distributions
 from glm2x.report.figures.heritability import heritability_scatter
 from glm2x.report.format import clean, count, counted, number, percent
+from glm2x.report.numbers import genes_data
 from glm2x.report.parts import EVALUATE, Missing, Plate
 from glm2x.report.results import Results, cell_words
 from glm2x.report.roles import Row, figure_names
@@ -54,7 +56,8 @@ def _spread(results: Results) -> Plate | None:
     alt = "Distribution of r by row: " + "; ".join(
         f"{clean(r.label)} median {number(r.median)}, null {percent(r.null)}" for r in rows
     )
-    return Plate(distributions(rows, name="spread", alt=alt), "r of single genes in every row", caption)
+    picture = distributions(rows, name="spread", alt=alt)
+    return Plate(picture, "r of single genes in every row", caption, genes_data(table, shown))
 
 
 def _heritability(results: Results, follow: Row | None) -> Plate | None:
@@ -97,4 +100,16 @@ def _heritability(results: Results, follow: Row | None) -> Plate | None:
         picture,
         f"Heritability and r of {row.words}",
         caption,
+        Data(
+            "heritability",
+            "One line a gene of the figure.",
+            known.select(
+                "gene",
+                "pearson",
+                "h2",
+                "accuracy",
+                row=pl.col("label"),
+                h2_significant=pl.col("accuracy").is_not_null(),
+            ),
+        ),
     )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from glm2x.report.data import Data
 from glm2x.report.figures.people import observed_panel, own_span
 from glm2x.report.figures.style import Picture
 from glm2x.report.format import clean, count, counted, number
@@ -23,11 +24,12 @@ PANELS = 4
 
 @dataclass(frozen=True)
 class Panels:
-    """The genes of one end: their figures under a title, with a caption."""
+    """The genes of one end: their figures under a title, with a caption; `data` is of both ends."""
 
     title: str
     pictures: list[Picture]
     caption: str
+    data: Data
 
 
 def context(subject: Subject) -> dict[str, Any]:
@@ -57,6 +59,12 @@ def people_panels(subject: Subject) -> tuple[list[Panels], list[Missing]]:
         name: part for (name,), part in frame.filter(pl.col("gene").is_in([*best, *worst])).group_by("gene")
     }
     parts = {gene: part for gene, part in parts.items() if part.height > 1}
+    # people stay unnamed: the page and what lies beside it may be passed on
+    shown = [
+        parts[gene].select(pl.col("gene").cast(pl.String), "observed", "predicted")
+        for gene in [*best, *worst]
+        if gene in parts
+    ]
     ends = []
     for title, genes, rule in (
         ("Best", best, f"the {{}} with the largest r of {count(len(ranked))}"),
@@ -70,7 +78,8 @@ def people_panels(subject: Subject) -> tuple[list[Panels], list[Missing]]:
             ]
             sizes = sorted({parts[gene].height for gene in drawn})
             said = rule.format(counted(len(drawn), "gene"))
-            ends.append(Panels(title, pictures, _caption(results, follow, title, said, sizes)))
+            data = Data("people", "One line a person and gene of the figures.", pl.concat(shown))
+            ends.append(Panels(title, pictures, _caption(results, follow, title, said, sizes), data))
     if not ends:
         what = "No gene has a prediction that differs between people, so there is nothing to draw."
         return [], [Missing(what)]

@@ -8,6 +8,7 @@ from typing import Any
 from glm2x.report.figures.forest import ForestRow, forest
 from glm2x.report.figures.heat import full_colour, heat_map
 from glm2x.report.format import clean, count, interval, is_number, number, shorten
+from glm2x.report.numbers import populations_data, rows_data
 from glm2x.report.parts import WITH_COHORT, Cell, Column, Missing, Plate, Table, TableRow
 from glm2x.report.results import Results, cell_words
 from glm2x.report.roles import Row, figure_names
@@ -55,7 +56,7 @@ def _shift(results: Results) -> Plate | None:
         f"{clean(r.label)} {number(r.mean)} and {number(r.second)}" for r in rows
     )
     picture = forest(rows, x_label="mean Pearson r over genes", name="within", alt=alt)
-    return Plate(picture, "Over all people and within populations", caption)
+    return Plate(picture, "Over all people and within populations", caption, rows_data(results))
 
 
 def populations(results: Results) -> dict[str, int]:
@@ -102,7 +103,7 @@ def _heat(results: Results) -> Plate | None:
     heads = [f"{shorten(clean(p), 9)}\n{count(people[p])}" for p in shown]
     digits = 3 if len(shown) < 6 else 2
     picture = heat_map(values, names, heads, name="populations", alt=alt, digits=digits)
-    return Plate(picture, "Within each population", caption)
+    return Plate(picture, "Within each population", caption, populations_data(results))
 
 
 def population_table(results: Results, follow: Row | None) -> Table | None:
@@ -127,4 +128,5 @@ def population_table(results: Results, follow: Row | None) -> Table | None:
     ]
     columns = (Column("row"), *(Column(f"{clean(p)} ({count(n)} people)") for p, n in people.items()))
     caption = "Mean r within each population, with its 95 % interval"
-    return Table(caption, columns, tuple(rows)) if people else None
+    data = populations_data(results)
+    return Table(caption, columns, tuple(rows), data=data) if people else None

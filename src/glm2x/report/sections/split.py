@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import polars as pl
+
+from glm2x.report.data import Data, frame
 from glm2x.report.format import MISSING, base_pairs, clean, count, counted
 from glm2x.report.parts import WITH_COHORT, Cell, Column, Missing, Table, TableRow
 from glm2x.report.results import Results
 from glm2x.report.section import Subject
+
+_SIDES = ("training", "validation", "test")
 
 
 def context(subject: Subject) -> dict[str, Any]:
@@ -30,7 +35,15 @@ def split_section(
         )
         head = (Column("cell"), Column("genes"), Column("people"))
         said = (
-            Table("What the predictions table says of its sides", head, rows, css="compact") if rows else None
+            Table(
+                "What the predictions table says of its sides",
+                head,
+                rows,
+                css="compact",
+                data=_sizes_data(sizes),
+            )
+            if rows
+            else None
         )
         notice = Missing(
             "No split was given, so who was on which side cannot be shown. To show it:", WITH_COHORT
@@ -49,7 +62,23 @@ def split_section(
         TableRow("genes unseen", (Cell(MISSING), Cell(MISSING), Cell(count(size("unseen"))))),
     )
     columns = (Column(""), Column("training"), Column("validation"), Column("test"))
-    table = Table("People and genes on each side", columns, rows, css="compact")
+    lines: list[dict[str, Any]] = [
+        {"side": "people"}
+        | {to: size(key) for to, key in zip(_SIDES, ("train", "validation", "test"), strict=True)},
+        {
+            "side": "genes seen",
+            "training": size("seen"),
+            "validation": size("reference_validation"),
+            "test": size("seen"),
+        },
+        {"side": "genes unseen", "test": size("unseen")},
+    ]
+    data = Data(
+        "split",
+        "One line a row of the table.",
+        frame(lines, {"side": pl.String, **dict.fromkeys(_SIDES, pl.Int64)}),
+    )
+    table = Table("People and genes on each side", columns, rows, css="compact", data=data)
     excluded: Mapping[str, str] = split.get("excluded_genes") or {}
     pairs = [
         ("preset", clean(str(split.get("preset") or MISSING))),
@@ -69,5 +98,18 @@ def split_section(
     if excluded:
         body = tuple(TableRow(clean(gene), (Cell(clean(why)),)) for gene, why in excluded.items())
         named = (Column("gene"), Column("why it is in neither set", css="text wrap"))
-        left_out = Table(f"{counted(len(excluded), 'gene')} in neither set", named, body)
+        left_out = Table(
+            f"{counted(len(excluded), 'gene')} in neither set", named, body, data=_excluded_data(excluded)
+        )
     return table, pairs, left_out, []
+
+
+def _sizes_data(sizes: Mapping[str, Mapping[str, Any]]) -> Data:
+    lines = [{"cell": name, **size} for name, size in sizes.items()]
+    schema = {"cell": pl.String, "genes": pl.Int64, "individuals": pl.Int64}
+    return Data("split", "One line a cell.", frame(lines, schema))
+
+
+def _excluded_data(excluded: Mapping[str, str]) -> Data:
+    lines = [{"gene": gene, "reason": why} for gene, why in excluded.items()]
+    return Data("excluded-genes", "One line a gene.", frame(lines, {"gene": pl.String, "reason": pl.String}))
