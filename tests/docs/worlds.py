@@ -210,11 +210,9 @@ def _published_weights(shared: Path) -> AbstractContextManager[Mapping[str, str]
         zero_shot_checkpoints.save(enformer, config, weights / "enformer")
         borzoi = zero_shot_checkpoints.borzoi()
         zero_shot_checkpoints.save(borzoi, zero_shot_checkpoints.BORZOI, weights / "borzoi")
-        write_alphagenome(weights / "alphagenome/v1.0.0")
     names = {
         "EleutherAI/enformer-official-rough": "enformer",
         "johahi/borzoi-replicate-0": "borzoi",
-        "RylieWeaver/alphagenome-pytorch": "alphagenome",
     }
     return _hub({name: weights / own for name, own in names.items()})
 
@@ -250,6 +248,20 @@ def small_s2f(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
     _few(folder, shared)
     with _published_weights(shared) as environment:
         yield environment
+
+
+@world(
+    (
+        r"(glm2x train [\w.-]+)",
+        r"\1 --set backbone.weights=small --set backbone.revision=null --set window=2048"
+        " --set training.epochs=1 --set training.device=cpu",
+    )
+)
+def small_alphagenome(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
+    """Few people and genes, and a small AlphaGenome in a folder: the official file is of the full size only."""
+    _few(folder, shared)
+    write_alphagenome(folder / "small")
+    yield {}
 
 
 @world(
