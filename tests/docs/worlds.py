@@ -258,14 +258,14 @@ def small_s2f(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
     )
 )
 def small_alphagenome(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
-    """Few people and genes, and a small AlphaGenome in a folder: the official file is of the full size only."""
+    """Few people and genes, and a small AlphaGenome in a folder: the official one is of full size only."""
     _few(folder, shared)
     write_alphagenome(folder / "small")
     yield {}
 
 
 @world(
-    (r"(glm2x embed plan .*)", r"\1 --window 2048"),
+    (r"(glm2x embed plan)", r"\1 --window 2048"),
     (r"(glm2x train [\w.-]+)", r"\1 --set window=2048 --set training.epochs=1"),
 )
 def small_language_models(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
