@@ -72,7 +72,7 @@ html_theme_options = {
 
 
 def without_negatives(app: Sphinx, doctree: nodes.document) -> None:
-    """Take off the reference of commands what its extension adds of itself: no flag has a ``--no-...`` here."""
+    """Take off what the extension for commands adds of itself: no flag has a ``--no-...`` here."""
     if app.env.docname == "reference/cli":
         for text in list(doctree.findall(nodes.Text)):
             text.parent.replace(text, nodes.Text(re.sub(r", --(?:no|empty)-[\w-]+", "", text)))
