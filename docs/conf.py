@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 # the tutorial's cells type `glm2x`: the one of this environment
 os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # and its kernel
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from glm2x import __version__
@@ -33,14 +38,17 @@ myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
 nb_execution_mode = "force"
+nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 900
 nb_merge_streams = True
 
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # shapes, types and units are in the docstrings
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
 autodoc_preserve_defaults = True
 default_role = "code"
 
@@ -58,5 +66,18 @@ html_theme_options = {
     "use_download_button": False,
     "use_fullscreen_button": False,
     "home_page_in_toc": False,
+    "navbar_persistent": [],
     "article_header_end": ["search-button.html", "theme-switcher.html", "toggle-secondary-sidebar.html"],
 }
+
+
+def without_negatives(app: Sphinx, doctree: nodes.document) -> None:
+    """Take off what the extension for commands adds of itself: no flag has a ``--no-...`` here."""
+    if app.env.docname == "reference/cli":
+        for text in list(doctree.findall(nodes.Text)):
+            text.parent.replace(text, nodes.Text(re.sub(r", --(?:no|empty)-[\w-]+", "", text)))
+
+
+def setup(app: Sphinx) -> None:
+    """Connect what is above."""
+    app.connect("doctree-read", without_negatives)

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from pages import Page, PageError, all_pages
+from pages import ROOT, Page, PageError, all_pages
 from running import run_script
 from worlds import WORLDS
 
@@ -44,6 +44,14 @@ def test_the_commands_of(page: Page, tmp_path: Path, shared_by_worlds: Path) -> 
 def test_all_code_of(page: Page) -> None:
     """It is commands, or says what else it is."""
     assert all(block.language for block in page.blocks if re.search(r"\bglm2x\b", block.source))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_of(page: Page) -> None:
+    """What is linked by its path is there; Sphinx looks at the rest."""
+    folder = (ROOT / page.name).parent
+    links = re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", page.text)
+    assert not [link for link in links if not (folder / link).exists()]
 
 
 def test_every_world_is_that_of_a_page() -> None:
