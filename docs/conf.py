@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 # the tutorial's cells type `glm2x`: the one of this environment
@@ -65,3 +69,15 @@ html_theme_options = {
     "navbar_persistent": [],
     "article_header_end": ["search-button.html", "theme-switcher.html", "toggle-secondary-sidebar.html"],
 }
+
+
+def without_negatives(app: Sphinx, doctree: nodes.document) -> None:
+    """Take off what the extension for commands adds of itself: no flag has a ``--no-...`` here."""
+    if app.env.docname == "reference/cli":
+        for text in list(doctree.findall(nodes.Text)):
+            text.parent.replace(text, nodes.Text(re.sub(r", --(?:no|empty)-[\w-]+", "", text)))
+
+
+def setup(app: Sphinx) -> None:
+    """Connect what is above."""
+    app.connect("doctree-read", without_negatives)
