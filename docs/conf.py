@@ -50,6 +50,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 autodoc_preserve_defaults = True
+autodoc_default_options = {"exclude-members": "model_config"}  # of pydantic
 default_role = "code"
 
 copybutton_prompt_text = r"\$ "

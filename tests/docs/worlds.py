@@ -187,7 +187,10 @@ def _hub(repositories: Mapping[str, Path]) -> Iterator[Mapping[str, str]]:
         yield {"HF_ENDPOINT": address, "HF_HUB_OFFLINE": "", "HF_HUB_DISABLE_XET": "1"}
 
 
-@world(ONE_EPOCH)
+@world(
+    (r"--window 11000", "--window 2050"),
+    (r"(glm2x train [\w.-]+)", r"\1 --set training.epochs=1 --set window=2050"),
+)
 def language_models(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
     """Few people and genes, a published YAML, and on the Hub a small model of random weights."""
     weights = shared / "nucleotide-transformer"
