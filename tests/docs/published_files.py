@@ -9,8 +9,8 @@ from __future__ import annotations
 import gzip
 import shutil
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +24,8 @@ from glm2x.download.registry import REGISTRY
 from glm2x.genome.genes import Strand
 
 CONTIGS = tuple(str(number) for number in range(1, 23))
-WITH_GENES = CONTIGS[::3]
 LENGTH = 12_000  # bp of a contig
-PLACES = (4_000, 8_000)  # 0-based TSSs of a contig's genes: a seen one and an unseen one
+SEEN, UNSEEN = 4_000, 8_000  # 0-based TSSs: contigs have one or the other by turns, and the first both
 SNPS = 60  # of a contig
 TRAIN, TEST, OTHERS = 4, 5, 2  # people of the published lists, and of neither
 VCF_COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT")
@@ -68,8 +67,8 @@ def make_small() -> Small:
     """Draw everything from one seed."""
     random = np.random.default_rng(0)
     published = packaged("published-genes-200.txt")[:PERSONAL]
-    others = (f"ENSG{number:011d}" for number in range(1, len(CONTIGS) * len(PLACES)))
-    names = _names(published, others)
+    others = (f"ENSG{number:011d}" for number in range(1, 2 * len(CONTIGS)))
+    names = {"train": chain(published, others), "test": others}
     people = packaged("published-train-50.txt")[:TRAIN] + packaged("published-test-100.txt")[:TEST]
     people += tuple(f"NA{number:05d}" for number in range(OTHERS))
     genes, letters, positions, alleles, rows = [], {}, {}, {}, []
@@ -81,24 +80,14 @@ def make_small() -> Small:
             positions[contig] = np.sort(random.choice(known, SNPS, replace=False))
             founders = random.integers(0, 2, (SNPS, 12))
             alleles[contig] = founders[:, random.integers(0, 12, (len(people), 2))]
-            for number, tss in enumerate(PLACES if contig in WITH_GENES else ()):
-                side = "test" if number else "train"
-                strand: Strand = "-" if index % 2 else "+"
-                genes.append(SmallGene(next(names[side]), contig, tss, strand, side))
+            sides = {SEEN: "train", UNSEEN: "test"}
+            for tss in (SEEN, UNSEEN) if index == 0 else (UNSEEN if index % 2 else SEEN,):
+                strand: Strand = "-" if index % 4 > 1 else "+"
+                genes.append(SmallGene(next(names[sides[tss]]), contig, tss, strand, sides[tss]))
                 cause = int(np.abs(positions[contig] - tss).argmin())
                 dosage = alleles[contig][cause].sum(axis=1)
                 rows.append(3 + random.random() + dosage + 0.4 * random.standard_normal(len(people)))
     return Small(tuple(genes), people, letters, positions, alleles, np.abs(np.stack(rows)))
-
-
-def _names(published: tuple[str, ...], others: Iterator[str]) -> dict[str, Iterator[str]]:
-    """Return names for genes on either side; the published 200 are seen ones."""
-
-    def seen() -> Iterator[str]:
-        yield from published
-        yield from others
-
-    return {"train": seen(), "test": others}
 
 
 def write_public_files(small: Small, folder: Path) -> None:

@@ -89,6 +89,13 @@ def test_the_cohort_and_the_consensus_files() -> None:
     assert f"the published 300 files of {size(autosomes)} are {300 * autosomes / 1e9:.0f} GB" in TEXT
 
 
+def test_checkpoints() -> None:
+    """Four bytes a parameter."""
+    sizes = [4e6 * float(get(name).parameters.split()[0]) for name in ("enformer", "borzoi")]
+    enformer, borzoi = (f"{each / 1e9:.1f} GB" for each in sizes)
+    assert f"A checkpoint of Enformer is {enformer} and one of Borzoi {borzoi}" in TEXT
+
+
 @pytest.mark.parametrize("backbone", ["enformer", "borzoi"])
 def test_memory(backbone: str) -> None:
     said = _numbers(get(backbone).memory.partition("64 kb:")[2].replace("32-true", "").replace("bf16", ""))
