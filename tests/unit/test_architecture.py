@@ -16,6 +16,7 @@ PACKAGE = ROOT / "src/glm2x"
 FOUNDATION = {
     "errors",
     "bgzf",
+    "claims",
     "files",
     "text",
     "config",
@@ -37,6 +38,7 @@ MAY_IMPORT = {
     "training": {"cohort", "genome", "backbones", "heads", "embeddings"},
     "baselines": {"cohort", "genome"},
     "evaluation": {"cohort", "genome"},
+    "work": {"cohort", "genome", "backbones", "embeddings", "training", "baselines"},
     "report": set(),
     "download": set(),
     "demo": set(),
@@ -53,6 +55,7 @@ MAY_IMPORT = {
             "evaluation",
             "report",
             "download",
+            "work",
             "commands",
         ),
     },
@@ -60,6 +63,7 @@ MAY_IMPORT = {
     "__main__": {"cli"},
 }
 FOUNDATION_MAY_IMPORT = {
+    "claims": set(),
     "errors": set(),
     "files": {"errors"},
     "bgzf": {"errors"},

@@ -11,6 +11,7 @@ from pathlib import Path
 from glm2x.commands.baseline import baseline
 from glm2x.commands.cohort import build
 from glm2x.commands.evaluate import evaluate
+from glm2x.commands.options import FitOptions, PredictOptions
 from glm2x.commands.predict import predict
 from glm2x.commands.report import report
 from glm2x.commands.split import split
@@ -59,13 +60,13 @@ def demo(*, out: Path = Path("demo-out"), seed: int = 0, force: bool = False) ->
     say("2/6 glm2x split --preset s250: 108 people are kept for the test")
     split(cohort, preset="s250", out=sides, force=force)
     say("3/6 glm2x baseline: linear models of the same variants")
-    baseline(cohort, split=sides, out=linear, force=force)
+    baseline(cohort, FitOptions(split=sides), out=linear, force=force)
     say(f"4/6 glm2x train {EXPERIMENT}: one model of all genes, from sequence")
     settings = (f"cohort={cohort}", f"split={sides}", f"out={run}", f"training.seed={seed}")
     train(EXPERIMENT, set_=settings, force=force)
     say("5/6 glm2x predict: everybody, by the model and by its reference-only first phase")
-    predict(run / "checkpoint", cohort=cohort, out=model, force=force)
-    predict(run / "phases" / "reference" / "best", cohort=cohort, out=reference, force=force)
+    predict(run / "checkpoint", PredictOptions(cohort=cohort), out=model, force=force)
+    predict(run / "phases" / "reference" / "best", PredictOptions(cohort=cohort), out=reference, force=force)
     say("6/6 glm2x evaluate and glm2x report")
     evaluate(linear, reference, model, cohort=cohort, split=sides, out=evaluation, force=force)
     report(evaluation, run=(run,), force=force)

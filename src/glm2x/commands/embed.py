@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from glm2x.commands.options import RUN_DEFAULTS, RunOptions
 from glm2x.console import progress, say
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def plan(
     overlap: int | None = None,
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     batch_size: int | None = None,
+    threads: int | None = None,
     shard_mb: int = 128,
     shard_haplotypes: int = 1_024,
 ) -> None:
@@ -82,6 +84,8 @@ def plan(
         What will compute; it is part of what a store holds.
     batch_size
         Windows that go through the model together (default: by the model).
+    threads
+        Of a process on a CPU, whoever starts it (default: one a core of this machine).
     shard_mb
         Megabytes of a shard, the unit of work, at most: what a killed process loses.
     shard_haplotypes
@@ -97,7 +101,12 @@ def plan(
     if batch_size is not None and batch_size >= 2**31:
         raise UsageError("--batch-size is not that large", got=f"{batch_size:,}")
     _require_positive(
-        {"--batch-size": batch_size, "--shard-mb": shard_mb, "--shard-haplotypes": shard_haplotypes}
+        {
+            "--batch-size": batch_size,
+            "--threads": threads,
+            "--shard-mb": shard_mb,
+            "--shard-haplotypes": shard_haplotypes,
+        }
     )
     info = get(backbone)
     opened = Cohort.open(cohort)
@@ -110,7 +119,10 @@ def plan(
         model=model,
         remote_code=remote_code,
     )
-    from glm2x.backbones.device import require_device  # torch: only now, when all else is right
+    from glm2x.backbones.device import (
+        default_threads,
+        require_device,
+    )  # torch: only now, when all else is right
     from glm2x.embeddings.describe import rows_of, seconds_a_window, spec_of
     from glm2x.embeddings.plan import require_room, size, unplanned, waiting, wanted_haplotypes, write_plan
     from glm2x.embeddings.spec import BYTES
@@ -163,21 +175,14 @@ def plan(
         todo,
         config,
         batch=batch,
+        threads=threads or default_threads(),
         shard_bytes=shard_mb * 1_000_000,
         shard_haplotypes=shard_haplotypes,
     )
     say(f"planned {len(made.shards()):,} shards; glm2x embed run {out} computes them")
 
 
-def run(
-    store: Path,
-    /,
-    *,
-    cohort: Path | None = None,
-    weights: Path | None = None,
-    remote_code: bool = False,
-    processes: int | None = None,
-) -> None:
+def run(store: Path, /, options: RunOptions = RUN_DEFAULTS) -> None:
     """Compute what is planned, shard by shard, until nothing is left; several may run at once.
 
     A process that was killed loses the shard it had in hand: run it again.
@@ -186,32 +191,15 @@ def run(
     ----------
     store
         The store's folder.
-    cohort
-        The cohort's folder, where it has moved since it was planned; of several cohorts, one of them.
-    weights
-        The weights' folder, where it has moved.
-    remote_code
-        Say so again where the plan lets code run that comes with the model.
-    processes
-        How many to start on this machine (default: one a GPU, one on a CPU).
     """
-    from glm2x.embeddings.launch import processes_for, run_here, run_processes
-    from glm2x.embeddings.store import Store
+    from glm2x.commands.work import run_planned, where_of
+    from glm2x.work.kinds.embed import EmbedWork
 
-    opened = Store.open(store)
-    count = processes_for(opened, processes)
-    if count > 1:
-        options = [("--cohort", cohort), ("--weights", weights)]
-        words = [word for option, value in options if value for word in (option, str(value.absolute()))]
-        run_processes(opened, count, [*words, *(["--remote-code"] if remote_code else [])])
-        return
-    done = run_here(opened, cohort=cohort, weights=weights, remote_code=remote_code, progress=progress)
-    say(
-        f"{done.passes:,} windows went through the model, one for each unique haplotype; "
-        f"{done.shards:,} shards"
-    )
-    if done.elsewhere:
-        say(f"{done.elsewhere:,} shards are in the hands of other processes")
+    opened = EmbedWork.of(store.absolute(), where_of(options))
+    done = run_planned(opened, options)
+    if done is not None:
+        passes = opened.haplotypes(done)
+        say(f"{passes:,} windows went through the model, one for each unique haplotype; {len(done):,} shards")
 
 
 def finish(store: Path, /) -> None:
