@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from glm2x.commands.options import RUN_DEFAULTS, FitOptions, RunOptions
+from cyclopts import Parameter
+
+from glm2x.commands.options import RUN_DEFAULTS, FitOptions, PredictOptions, RunOptions
 from glm2x.console import progress, say
 
 if TYPE_CHECKING:
@@ -46,8 +48,7 @@ def plan_baseline(
     from glm2x.work.kinds.baseline import plan_baseline as plan
 
     _require_positive("--genes-per-shard", genes_per_shard)
-    if jobs is not None:
-        _require_positive("--jobs", jobs)
+    _require_positive("--jobs", jobs)
     refuse_existing(out, force=False)
     request = request_of(options, keep_weights=keep_weights)
     opened, base, splits = splits_of(cohort, options)
@@ -62,6 +63,94 @@ def plan_baseline(
         say=lambda text: say(f"  note: {text}"),
     )
     _tell_planned(out, made)
+
+
+def plan_predict(
+    checkpoint: Path,
+    /,
+    options: PredictOptions,
+    *,
+    out: Path,
+    genes_per_shard: int = 20,
+    threads: int | None = None,
+) -> None:
+    """Plan what glm2x predict does, in shards of neighbouring genes.
+
+    Parameters
+    ----------
+    checkpoint
+        A checkpoint folder, such as RUN/checkpoint.
+    out
+        The work folder to write.
+    genes_per_shard
+        At most.
+    threads
+        Of a process on a CPU, whoever starts it (default: one a core of this machine).
+    """
+    from glm2x.cohort.cohort import Cohort
+    from glm2x.cohort.split import Split
+    from glm2x.files import read_list, refuse_existing
+
+    _require_positive("--genes-per-shard", genes_per_shard)
+    _require_positive("--threads", threads)
+    refuse_existing(out, force=False)
+    cohort = Cohort.open(options.cohort)
+    split = Split.load(options.split) if options.split else None
+    genes = read_list(options.genes) if options.genes else None
+    individuals = read_list(options.individuals) if options.individuals else None
+    from glm2x.work.kinds.predict import plan_predict as plan  # torch: only now, when all else is right
+
+    made = plan(
+        out,
+        checkpoint,
+        cohort,
+        split=split,
+        genes=genes,
+        individuals=individuals,
+        embeddings=options.embeddings,
+        device=options.device,
+        threads=threads,
+        genes_a_shard=genes_per_shard,
+    )
+    _tell_planned(out, made)
+
+
+def plan_sweep(
+    *configs: str,
+    out: Path,
+    set_: Annotated[tuple[str, ...], Parameter(name="--set")] = (),
+    seeds: str | None = None,
+    splits: tuple[Path, ...] = (),
+    threads: int | None = None,
+) -> None:
+    """Plan trainings of each configuration with each seed on each split, one run a shard.
+
+    Parameters
+    ----------
+    configs
+        YAML files, or names of shipped experiments (glm2x config show).
+    out
+        The work folder to write; runs will lie in OUT/runs.
+    set_
+        Overrides of all, such as training.epochs=5; may be given several times.
+    seeds
+        Such as 0,1,2 or 0-4 (default: the configurations' own).
+    splits
+        Files of splits; may be given several times (default: the configurations' own).
+    threads
+        Of a process on a CPU, whoever starts it (default: one a core of this machine).
+    """
+    from glm2x.errors import UsageError
+    from glm2x.files import refuse_existing
+
+    if not configs:
+        raise UsageError("no configuration was given", wanted="YAML files, or names of shipped experiments")
+    _require_positive("--threads", threads)
+    refuse_existing(out, force=False)
+    from glm2x.work.kinds.sweep import Grid, seeds_of
+    from glm2x.work.kinds.sweep import plan_sweep as plan
+
+    _tell_planned(out, plan(out, Grid(configs, set_, splits, seeds_of(seeds)), threads=threads))
 
 
 def run(
@@ -223,8 +312,8 @@ def _tell_planned(out: Path, plan: Plan) -> None:
     )
 
 
-def _require_positive(option: str, value: int) -> None:
+def _require_positive(option: str, value: int | None) -> None:
     from glm2x.errors import UsageError
 
-    if value < 1:
+    if value is not None and value < 1:
         raise UsageError(f"{option} is 1 or more", got=str(value))

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from threading import Thread
 
 from glm2x.errors import UsageError
@@ -80,9 +81,8 @@ class _Slot:
             outcome = self._made(board, shard)
             if outcome is not None:
                 board.put(outcome)
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
-            self._process.wait()
+        if self._process is not None:
+            self._gone()
 
     def _made(self, board: Board, shard: int) -> Outcome | None:
         """Return what came of a shard; None when all is to end."""
@@ -93,9 +93,7 @@ class _Slot:
             answer = self._ask(shard)
             if answer is not None:
                 return answer
-            assert self._process is not None
-            ended = _ended(self._process.wait())
-            self._process = None
+            ended = _ended(self._gone())
             if not board.stopped:
                 self._say(f"  note: a worker {ended} in {self._work.title(shard)}")
         if board.stopped:
@@ -125,6 +123,14 @@ class _Slot:
             return None
         line = self._process.stdout.readline()
         return Outcome.from_json(line) if line.endswith("\n") else None
+
+    def _gone(self) -> int:
+        """Wait for the worker to end, as it does when its input is closed; return its exit code."""
+        process, self._process = self._process, None
+        assert process is not None
+        with suppress(BrokenPipeError):
+            process.communicate()
+        return process.returncode
 
     def end(self) -> None:
         """End the worker, if it still is there."""
