@@ -2,7 +2,7 @@
 
 Nothing but the numbers of shards and what came of them goes through Ray: results lie in the work folder. An
 actor that is killed is started again, and the shard it had in hand is tried again (by default Ray does
-neither). Where there is no node left for it to start on, another actor takes the shard: its claim went with the
+neither). Where no node is left for it to start on, another actor takes the shard: its claim went with the
 process.
 """
 
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from glm2x.errors import UsageError
+from glm2x.errors import DataError, UsageError
 from glm2x.work.board import Board
 from glm2x.work.launchers.local import ATTEMPTS, workers_for
 from glm2x.work.open import open_work
@@ -24,6 +24,8 @@ from glm2x.work.unit import Outcome, Work, record_error, run_shard
 
 LOOPBACK = "127.0.0.2"  # Ray replaces 127.0.0.1 by the machine's address
 _OBJECTS = 100_000_000  # bytes of shared memory, of which outcomes take next to nothing
+_STARTS = 3
+_QUIET = {"log_to_driver": False, "logging_level": "ERROR"}
 _LOOK = 1.0  # seconds between two looks at shards whose actor may have gone
 
 
@@ -151,20 +153,19 @@ def require_ray() -> Any:
 @contextmanager
 def _connected(ray: Any, work: Work, workers: int | None, address: str | None) -> Iterator[None]:
     """Connect to a cluster, or start Ray on this machine; it ends with the block, or with this process."""
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
         count, resources = workers_for(work, workers), _resources(work)
-        ray.init(
+        _start(
+            ray,
             num_cpus=count * resources["CPU"],
             num_gpus=count if "GPU" in resources else 0,
             object_store_memory=_OBJECTS,
             include_dashboard=False,
             _node_ip_address=LOOPBACK,
-            **quiet,
         )
     else:
         try:
-            ray.init(address=address, **quiet)
+            ray.init(address=address, **_QUIET)
         except (ConnectionError, ValueError) as error:
             raise UsageError(
                 "there is no Ray cluster at this address",
@@ -176,6 +177,23 @@ def _connected(ray: Any, work: Work, workers: int | None, address: str | None) -
         yield
     finally:
         ray.shutdown()
+
+
+def _start(ray: Any, **options: Any) -> None:
+    """Start Ray on this machine; it waits 15 seconds for its own parts, and a busy machine takes longer."""
+    for attempt in range(_STARTS):
+        try:
+            ray.init(**options, **_QUIET)
+        except Exception as error:  # Ray raises no narrower one
+            ray.shutdown()
+            if attempt + 1 < _STARTS:
+                continue
+            raise DataError(
+                "Ray did not start on this machine",
+                got=str(error).strip().splitlines()[0],
+                do="look at what the machine is busy with, or take --launcher local",
+            ) from error
+        return
 
 
 def _resources(work: Work) -> dict[str, int]:
