@@ -35,9 +35,9 @@ def start(*words: object) -> subprocess.Popen[str]:
     )
 
 
-def plan_baseline(cohort: Cohort, split: Path, out: Path, *more: object) -> None:
-    """Plan baselines of one gene a shard."""
-    words = ("--split", split, "--models", QUICK, "--genes-per-shard", 1, "--keep-weights", *more)
+def plan_baseline(cohort: Cohort, split: Path, out: Path, each: int = 1) -> None:
+    """Plan baselines of so many genes a shard."""
+    words = ("--split", split, "--models", QUICK, "--genes-per-shard", each, "--keep-weights")
     assert glm2x("work", "plan", "baseline", cohort.folder, *words, "--out", out) == 0
 
 

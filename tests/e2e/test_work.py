@@ -78,7 +78,7 @@ def test_shard_by_shard_as_any_scheduler_does(
     folder: Path, demo_cohort: Cohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     work = tmp_path / "work"
-    plan_baseline(demo_cohort, folder / "split.json", work, "--genes-per-shard", 3)
+    plan_baseline(demo_cohort, folder / "split.json", work, 3)
     assert glm2x("work", "finish", work) == 1
     assert "3 of 3 shards are not done, 0 of them failed" in capsys.readouterr().err
     for shard in (2, 0, 2, 1):
@@ -96,7 +96,7 @@ def test_a_damaged_part_is_named_and_made_again(
     folder: Path, demo_cohort: Cohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     work = tmp_path / "work"
-    plan_baseline(demo_cohort, folder / "split.json", work, "--genes-per-shard", 4)
+    plan_baseline(demo_cohort, folder / "split.json", work, 4)
     assert glm2x("work", "run", work) == 0
     part = work / "parts/00001.part"
     content = bytearray(part.read_bytes())
@@ -165,7 +165,7 @@ def test_a_shard_that_fails_stops_no_other_and_is_named(
     folder: Path, demo_cohort: Cohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     work = tmp_path / "work"
-    plan_baseline(demo_cohort, folder / "split.json", work, "--genes-per-shard", 4)
+    plan_baseline(demo_cohort, folder / "split.json", work, 4)
     plan = json.loads((work / "plan.json").read_text())
     gene, plan["shards"][0]["genes"][0] = plan["shards"][0]["genes"][0], "nobody"
     (work / "plan.json").write_text(json.dumps(plan))
@@ -202,7 +202,7 @@ def test_a_worker_that_is_always_killed_is_given_up(
     )
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     work = tmp_path / "work"
-    plan_baseline(demo_cohort, folder / "split.json", work, "--genes-per-shard", 4)
+    plan_baseline(demo_cohort, folder / "split.json", work, 4)
     capsys.readouterr()
     assert glm2x("work", "run", work, "--workers", 2) == 1
     told = capsys.readouterr().err
