@@ -47,31 +47,37 @@ def as_bytes(genes: Sequence[str], fitted: Sequence[FittedGene]) -> bytes:
         }
         for model in one.models:
             h2 = model.heritability
-            rows.append({**of_gene, **model._asdict(), "heritability": None if h2 is None else list(h2)})
-    columns = {name: [_plain(row[name]) for row in rows] for name in _SCHEMA}
+            values = {**of_gene, **model._asdict(), "heritability": None if h2 is None else np.array(h2)}
+            rows.append({name: _kept(value) for name, value in values.items()})
+    columns = {name: pl.Series([row[name] for row in rows], dtype=kind) for name, kind in _SCHEMA.items()}
     buffer = BytesIO()
-    pl.DataFrame(columns, schema=_SCHEMA).write_parquet(buffer)
+    pl.DataFrame(columns).write_parquet(buffer)
     return buffer.getvalue()
 
 
 def from_bytes(content: bytes) -> dict[str, FittedGene]:
     """Return the fits that `as_bytes` made bytes of, by gene."""
+    frame = pl.read_parquet(BytesIO(content))
+    many = {name: frame[name] for name, kind in _SCHEMA.items() if kind == _MANY}
     found: dict[str, FittedGene] = {}
-    for row in pl.read_parquet(BytesIO(content), use_pyarrow=False).iter_rows(named=True):
-        gene = row["gene"]
+    for row, one in enumerate(frame.drop(list(many)).iter_rows(named=True)):
+        gene = one["gene"]
         if gene not in found:
-            unconverged = Counter({one["model"]: one["times"] for one in row["unconverged"]})
-            told = [(one["message"], _category(one["category"])) for one in row["warnings"]]
-            found[gene] = FittedGene([], row["null"], unconverged, told)
-        arrays = {k: None if row[k] is None else np.array(row[k]) for k in ("predicted", "weights", "means")}
-        h2 = None if row["heritability"] is None else Heritability(*row["heritability"])
-        values = {k: row[k] for k in FittedModel._fields} | arrays | {"heritability": h2}
-        found[gene].models.append(FittedModel(**values))
+            unconverged = Counter({told["model"]: told["times"] for told in one["unconverged"]})
+            others = [(told["message"], _category(told["category"])) for told in one["warnings"]]
+            found[gene] = FittedGene([], one["null"], unconverged, others)
+        arrays = {
+            name: None if column[row] is None else column[row].to_numpy() for name, column in many.items()
+        }
+        h2 = arrays.pop("heritability")
+        values: dict[str, Any] = {name: one[name] for name in FittedModel._fields if name in one}
+        told_h2 = None if h2 is None else Heritability(*h2.tolist())
+        found[gene].models.append(FittedModel(**values, **arrays, heritability=told_h2))
     return found
 
 
-def _plain(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.ndarray) else value
+def _kept(value: Any) -> Any:
+    return pl.Series(value, dtype=pl.Float64) if isinstance(value, np.ndarray) else value
 
 
 def _category(name: str) -> type[Warning]:

@@ -292,7 +292,7 @@ def status(work: Path, /, *, json: bool = False) -> None:
         raise DataError(
             f"{len(found.failed):,} shards failed",
             where=str(opened.folder),
-            got="\n".join(text.rstrip() for text in found.failed.values()),
+            got="\n".join(found.failed.values()),
             do="mend that and run it again: what is done stays",
         )
 

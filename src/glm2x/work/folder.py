@@ -166,19 +166,24 @@ class Parts:
         DataError
             It is missing or damaged.
         """
-        fault = self.lacking(name)
-        if fault is not None:
-            raise DataError(f"a part is {fault}", where=str(self.path(name)), do="glm2x work run makes it")
-        return self.path(name).read_bytes()[:-_DIGEST]
+        content = self._sound(name)
+        if isinstance(content, str):
+            raise DataError(f"a part is {content}", where=str(self.path(name)), do="glm2x work run makes it")
+        return content
 
     def lacking(self, name: str) -> str | None:
         """Return whether a part is missing or damaged; None where it is sound."""
+        content = self._sound(name)
+        return content if isinstance(content, str) else None
+
+    def _sound(self, name: str) -> bytes | str:
+        """Return a part's content; or what is wrong with it."""
         try:
             content = self.path(name).read_bytes()
         except FileNotFoundError:
             return MISSING
-        sound = len(content) >= _DIGEST and hashlib.sha256(content[:-_DIGEST]).digest() == content[-_DIGEST:]
-        return None if sound else "damaged: its checksum is another"
+        kept, checksum = content[:-_DIGEST], content[-_DIGEST:]
+        return kept if hashlib.sha256(kept).digest() == checksum else "damaged: its checksum is another"
 
 
 def _damaged(path: Path, got: str) -> DataError:

@@ -58,9 +58,7 @@ def require_complete(work: PlannedWork) -> None:
         return
     failed = read_errors(work)
     named = [i for i in undone if i in failed] + [i for i in undone if i not in failed]
-    told = [
-        failed[i].rstrip() if i in failed else f"{work.title(i)}: {work.lacking(i)}" for i in named[:_NAMED]
-    ]
+    told = [failed[i] if i in failed else f"{work.title(i)}: {work.lacking(i)}" for i in named[:_NAMED]]
     more = [f"and {len(named) - _NAMED:,} more"] if len(named) > _NAMED else []
     hands = claims(work.folder)
     raise DataError(

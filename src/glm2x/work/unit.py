@@ -147,12 +147,13 @@ def record_error(work: Work, i: int, error: Exception | str) -> str:
 
 
 def read_errors(work: Work) -> dict[int, str]:
-    """Return the errors of shards that are not done, each with the line that says which shard it is of."""
+    """Return the errors of shards that are not done, each below the shard's title, without tracebacks."""
     there = {path.stem for path in (work.folder / ERRORS).glob("*.txt")}
     if not there:
         return {}
     failed = [i for i in range(len(work)) if work.name(i) in there]
-    return {i: error_path(work, i).read_text() for i in failed if work.lacking(i) is not None}
+    texts = {i: error_path(work, i).read_text() for i in failed if work.lacking(i) is not None}
+    return {i: text.partition("\n\n")[0].rstrip() for i, text in texts.items()}
 
 
 def read_log(folder: Path) -> Iterator[dict[str, Any]]:
