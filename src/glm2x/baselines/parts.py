@@ -66,7 +66,7 @@ def from_bytes(content: bytes) -> dict[str, FittedGene]:
             unconverged = Counter({told["model"]: told["times"] for told in one["unconverged"]})
             others = [(told["message"], _category(told["category"])) for told in one["warnings"]]
             found[gene] = FittedGene([], one["null"], unconverged, others)
-        arrays = {
+        arrays: dict[str, Any] = {
             name: None if column[row] is None else column[row].to_numpy() for name, column in many.items()
         }
         h2 = arrays.pop("heritability")

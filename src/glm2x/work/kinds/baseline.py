@@ -181,9 +181,10 @@ def _write_learnt(folder: Path, name: str, learnt: Learnt) -> None:
 def _read_learnt(folder: Path, name: str) -> Learnt:
     components, prior = folder / f"{name}.npy", folder / f"{name}.json"
     values: dict[str, Any] = read_json(prior) if prior.is_file() else {}
+    listed: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     return Learnt(
         np.load(components, allow_pickle=False) if components.is_file() else None,
-        Prior(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}) if values else None,
+        Prior(**listed) if listed else None,
     )
 
 
