@@ -7,7 +7,7 @@ OUT ?= demo-out
 PIP = $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
 PINNED = --constraint constraints.txt
 
-.PHONY: demo test check clean
+.PHONY: demo test check docs clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/glm2x demo --out $(OUT) --force
@@ -19,6 +19,10 @@ check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+# -W: a link that leads nowhere, or a cell of the tutorial that fails, is an error
+docs: $(VENV)/.installed-docs
+	$(VENV)/bin/python -m sphinx -W --keep-going -b html docs docs-out
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else \
@@ -32,5 +36,9 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(PIP) install $(PINNED) --editable '.[dev]'
 	@touch $@
 
+$(VENV)/.installed-docs: $(VENV)/.installed
+	@$(PIP) install $(PINNED) --editable '.[docs]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(OUT) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OUT) docs-out .mypy_cache .pytest_cache .ruff_cache .hypothesis

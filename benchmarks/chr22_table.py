@@ -21,7 +21,7 @@ from typing import Any
 
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
-DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "baselines.md"
+DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "guides" / "baselines.md"
 SECTION = "## Reproduce the table"
 CELL = "seen_gene/new_individual"
 EXACT = ("elastic-net", "gblup", "ridge", "top-variant", "genotype-pcs")
@@ -43,7 +43,7 @@ INFORMED = ("informed-ridge", "informed-gblup")
 def shell_lines() -> str:
     """Return the first block of code of the section."""
     section = DOCUMENT.read_text().split(SECTION, 1)[1]
-    return section.split("```sh\n", 1)[1].split("```", 1)[0]
+    return section.split("```bash\n", 1)[1].split("```", 1)[0]
 
 
 def run(lines: str, folder: Path, data: Path) -> int:

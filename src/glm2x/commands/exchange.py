@@ -122,7 +122,7 @@ def export(
     individuals
         Whose, one a line (default: everybody in the cohort).
     reference
-        Write the reference's, too, as ref/GENE_allele_.pt.
+        Write the reference's, too, as `ref/GENE_allele_.pt`.
     force
         Write also the files that are there.
     """

@@ -162,9 +162,9 @@ def williams(
 
     Williams (1959), the test that Steiger (Psychological Bulletin 87, 1980, equation 7) recommends::
 
-        t = (r_a - r_b) sqrt((n - 1) (1 + r_ab) / (2 (n - 1) / (n - 3) |R| + m^2 (1 - r_ab)^3))
+        t = (r_a - r_b) sqrt((n - 1) (1 + r_ab) / (2 (n - 1) / (n - 3) det R + m^2 (1 - r_ab)^3))
 
-    with m the mean of r_a and r_b, |R| = 1 - r_a^2 - r_b^2 - r_ab^2 + 2 r_a r_b r_ab, and n - 3
+    with m the mean of r_a and r_b, det R = 1 - r_a^2 - r_b^2 - r_ab^2 + 2 r_a r_b r_ab, and n - 3
     degrees of freedom. Where one prediction is null, its r is 0 by rule and not estimated: then the
     test is that of the other's r being 0. Where both are, p = 1. r_ab is kept 1e-8 from -1 and 1,
     where t is 0 / 0.

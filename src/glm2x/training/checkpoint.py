@@ -1,13 +1,13 @@
 """A checkpoint: a folder that holds a model and everything needed to use it or to go on training it.
 
-======================== ====================================================================
+========================= ====================================================================
 ``model.safetensors``     weights and buffers
 ``config.yml``            the complete, resolved configuration
 ``split.json``            the split that it was trained with
 ``state.json``            format version, where training stood, metadata, SHA-256 of the others,
                           the structure of the optimiser's state
 ``optimizer.safetensors`` the optimiser's tensors; only where training goes on (`last`)
-======================== ====================================================================
+========================= ====================================================================
 
 It is written aside and renamed; reading it runs no code from it, believes no type and allocates
 nothing before names and shapes were compared. Tensors that a model holds under several names (tied
