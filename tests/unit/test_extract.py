@@ -217,6 +217,23 @@ def test_another_cohort_or_model_is_refused(
     assert len(Store.open(store.folder)) == 0
 
 
+class Threads(Counting):
+    """Counts the threads that it computes with."""
+
+    def forward(self, codes: torch.Tensor) -> torch.Tensor:
+        self.threads = torch.get_num_threads()
+        return super().forward(codes)
+
+
+def test_the_threads_are_the_plan_s(demo_cohort: Cohort, genes: tuple[str, ...], tmp_path: Path) -> None:
+    model = Threads()
+    store, plan = planned(tmp_path / "store", demo_cohort, genes, model)
+    assert plan.threads is None
+    before = torch.get_num_threads()
+    extract(store, dataclasses.replace(plan, threads=before + 2), demo_cohort, model)
+    assert (model.threads, torch.get_num_threads()) == (before + 2, before)
+
+
 class Broken(Counting):
     def forward(self, codes: torch.Tensor) -> torch.Tensor:
         return super().forward(codes) / 0
@@ -238,6 +255,7 @@ def test_damaged_plans_are_named(demo_cohort: Cohort, genes: tuple[str, ...], tm
     for damaged in (
         {**content, "format_version": 2},
         {**content, "batch": 0},
+        {**content, "threads": 0},
         {**content, "backbone": {}},
         [],
     ):

@@ -196,19 +196,21 @@ def run_planned(opened: Work, options: RunOptions) -> list[int] | None:
     from glm2x.errors import UsageError
     from glm2x.work.run import run_work
 
+    _require_positive("--workers", options.workers)
+    _require_positive("--slurm-time", options.slurm_time)
     if options.dry_run and options.launcher != "slurm":
         raise UsageError("--dry-run prints the script of --launcher slurm")
     if options.launcher == "slurm":
         from glm2x.work.launchers.slurm import Jobs, dry_run, submit
 
         jobs = Jobs(
-            options.workers,
-            options.slurm_partition,
-            options.slurm_account,
-            options.slurm_time,
-            options.slurm_gpus,
-            options.slurm_mem,
-            options.slurm_setup,
+            count=options.workers,
+            partition=options.slurm_partition,
+            account=options.slurm_account,
+            minutes=options.slurm_time,
+            gpus=options.slurm_gpus,
+            memory=options.slurm_mem,
+            setup=options.slurm_setup,
         )
         if options.dry_run:
             print(dry_run(opened, jobs))
@@ -237,25 +239,27 @@ def run_planned(opened: Work, options: RunOptions) -> list[int] | None:
     return ran.done
 
 
-def finish(work: Path, /) -> None:
+def finish(work: Path, /, *, cohort: Path | None = None) -> None:
     """Put the parts together into the file that the plain command writes; name what is missing (exit 1).
 
     Parameters
     ----------
     work
-        A work folder, or an embedding store.
+        A work folder, or an embedding store with plans.
+    cohort
+        The cohort's folder, where it has moved since it was planned with.
     """
     from glm2x.work.open import open_work
-    from glm2x.work.planned import PlannedWork
+    from glm2x.work.planned import PlannedWork, Where
     from glm2x.work.status import require_complete
 
-    opened = open_work(work)
+    opened = open_work(work, Where(cohort=cohort))
+    require_complete(opened)
     if not isinstance(opened, PlannedWork):
         from glm2x.commands.embed import finish as finish_store
 
         finish_store(work)
         return
-    require_complete(opened)
     for path in opened.finish(lambda text: say(f"  note: {text}")):
         say(f"written: {path}")
 

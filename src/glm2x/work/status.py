@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from glm2x.claims import claims
 from glm2x.errors import DataError
-from glm2x.work.planned import PlannedWork
-from glm2x.work.unit import Work, read_errors, read_log
+from glm2x.work.unit import MISSING, Work, read_errors, read_log
 
 _NAMED = 5
 
@@ -45,13 +44,13 @@ def status_of(work: Work) -> Status:
         len(work),
         len(work) - len(lacking),
         claims(work.folder),
-        tuple(work.title(i) for i, fault in lacking.items() if fault and fault != "missing"),
+        tuple(work.title(i) for i, fault in lacking.items() if fault and fault != MISSING),
         read_errors(work),
         round(sum(line.get("seconds", 0.0) for line in read_log(work.folder)), 3),
     )
 
 
-def require_complete(work: PlannedWork) -> None:
+def require_complete(work: Work) -> None:
     """Raise `DataError` where a shard is not done; those that failed are named with their error."""
     undone = work.undone()
     if not undone:

@@ -168,7 +168,7 @@ def _executor(work: Work, jobs: Jobs) -> Any:
     """Return an executor for SLURM, also where there is none: a script can be written anywhere."""
     from submitit.slurm.slurm import SlurmExecutor
 
-    class Anywhere(SlurmExecutor):  # type: ignore[misc]
+    class Anywhere(SlurmExecutor):
         @classmethod
         def affinity(cls) -> int:
             return 2
