@@ -21,6 +21,9 @@ from work_cases import QUICK, completed, glm2x, plan_baseline, results, starts, 
 
 pytestmark = pytest.mark.skipif(find_spec("submitit") is None, reason="needs the extra slurm")
 
+# submitit closes neither its logs nor what it knows of its processes
+leaves_files_open = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 # runs the jobs of an array one after the other, as SLURM would on a node
 SBATCH = """#!{python}
 import os, re, subprocess, sys
@@ -99,6 +102,7 @@ def test_without_submitit_it_says_how_to_install_it(
     assert "pip install 'glm2x[slurm]'" in capsys.readouterr().err
 
 
+@leaves_files_open
 def test_jobs_of_submitit_in_this_process(folder: Path, work: Path) -> None:
     import submitit
 
@@ -112,6 +116,7 @@ def test_jobs_of_submitit_in_this_process(folder: Path, work: Path) -> None:
     assert results(work) == results(folder / "plain")
 
 
+@leaves_files_open
 def test_jobs_of_submitit_in_processes_of_their_own(folder: Path, work: Path) -> None:
     import submitit
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from glm2x.commands.arguments import require_positive
 from glm2x.commands.options import RUN_DEFAULTS, RunOptions
 from glm2x.console import progress, say
 
@@ -100,14 +101,13 @@ def plan(
         raise UsageError("--window is an even number of base pairs", got=str(window))
     if batch_size is not None and batch_size >= 2**31:
         raise UsageError("--batch-size is not that large", got=f"{batch_size:,}")
-    _require_positive(
-        {
-            "--batch-size": batch_size,
-            "--threads": threads,
-            "--shard-mb": shard_mb,
-            "--shard-haplotypes": shard_haplotypes,
-        }
-    )
+    for option, value in (
+        ("--batch-size", batch_size),
+        ("--threads", threads),
+        ("--shard-mb", shard_mb),
+        ("--shard-haplotypes", shard_haplotypes),
+    ):
+        require_positive(option, value)
     info = get(backbone)
     opened = Cohort.open(cohort)
     chosen = _chosen(opened, genes, individuals, split)
@@ -299,14 +299,6 @@ def gc(store: Path, /) -> None:
     if done.in_hand:
         say(f"left alone {len(done.in_hand):,} files that processes have in hand")
     say(f"{len(done.removed):,} files removed, {size(done.bytes)}")
-
-
-def _require_positive(options: dict[str, int | None]) -> None:
-    from glm2x.errors import UsageError
-
-    for option, value in options.items():
-        if value is not None and value < 1:
-            raise UsageError(f"{option} is 1 or more", got=str(value))
 
 
 def _duration(seconds: float) -> str:
