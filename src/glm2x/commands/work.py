@@ -92,7 +92,7 @@ def run_planned(opened: Work, options: RunOptions) -> list[int] | None:
         workers=options.workers,
         progress=progress,
         say=say,
-        ray=options.launcher == "ray",
+        launcher=options.launcher,
         ray_address=options.ray_address,
     )
     there = f"; {ran.there:,} were made by others meanwhile" if ran.there else ""

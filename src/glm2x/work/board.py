@@ -57,6 +57,11 @@ class Board:
         time.sleep(PAUSE)
         return shard
 
+    def give_back(self, shard: int) -> None:
+        """Let another worker take a shard that was not begun, or not ended."""
+        with self._lock:
+            self._waiting.appendleft(shard)
+
     def put(self, outcome: Outcome) -> None:
         """Count what came of a shard."""
         with self._lock:

@@ -12,8 +12,6 @@ from glm2x.work.launchers.local import run_here, run_local, workers_for
 from glm2x.work.planned import Say, Where
 from glm2x.work.unit import Outcome, Work, run_shard
 
-Launcher = Literal["local", "ray", "slurm"]
-
 
 @dataclass(frozen=True)
 class Ran:
@@ -30,7 +28,7 @@ def run_work(
     workers: int | None,
     progress: Progress,
     say: Say,
-    ray: bool = False,
+    launcher: Literal["local", "ray"] = "local",
     ray_address: str | None = None,
 ) -> Ran:
     """Make every shard that is not done, on this machine or by Ray, and wait for all.
@@ -52,10 +50,10 @@ def run_work(
     todo = work.undone()
     with progress(work.kind, len(todo)) as bar:
         board = Board(work, todo, bar, say)
-        if ray:
+        if launcher == "ray":
             from glm2x.work.launchers.ray import run_ray
 
-            run_ray(work, board, where, workers, ray_address, say)
+            run_ray(work, board, where, workers, ray_address)
         else:
             count = min(workers_for(work, workers), max(1, len(todo)))
             if count == 1:

@@ -19,13 +19,14 @@ from glm2x.errors import DataError, UsageError
 from glm2x.work.board import Board
 from glm2x.work.launchers.local import ATTEMPTS, workers_for
 from glm2x.work.open import open_work
-from glm2x.work.planned import Say, Where
+from glm2x.work.planned import Where
 from glm2x.work.unit import Outcome, Work, record_error, run_shard
 
 LOOPBACK = "127.0.0.2"  # Ray replaces 127.0.0.1 by the machine's address
 _OBJECTS = 100_000_000  # bytes of shared memory, of which outcomes take next to nothing
 _STARTS = 3
 _QUIET = {"log_to_driver": False, "logging_level": "ERROR"}
+_REST = 3.0  # seconds until an actor that could not be reached is tried again
 _LOOK = 1.0  # seconds between two looks at shards whose actor may have gone
 
 
@@ -40,9 +41,7 @@ class Worker:
         return run_shard(self._work, shard).as_json()
 
 
-def run_ray(
-    work: Work, board: Board, where: Where, workers: int | None, address: str | None, say: Say
-) -> None:
+def run_ray(work: Work, board: Board, where: Where, workers: int | None, address: str | None) -> None:
     """Make shards by actors until none is left.
 
     Parameters
@@ -77,31 +76,48 @@ def run_ray(
         options |= {"num_cpus": resources["CPU"], "num_gpus": resources.get("GPU", 0)}
         actor = ray.remote(Worker).options(**options)
         actors = [actor.remote(str(work.folder), where) for _ in range(count)]
-        _Calls(ray, work, board, say).until_done(actors)
+        _Calls(ray, work, board).until_done(actors)
 
 
 class _Calls:
     """The calls of actors that have not returned yet."""
 
-    def __init__(self, ray: Any, work: Work, board: Board, say: Say) -> None:
-        self._ray, self._work, self._board, self._say = ray, work, board, say
+    def __init__(self, ray: Any, work: Work, board: Board) -> None:
+        self._ray, self._work, self._board = ray, work, board
         self._pending: dict[Any, tuple[Any, int]] = {}
+        self._resting: list[tuple[float, Any]] = []  # actors that cannot be reached, and until when
         self._resolved: set[int] = set()
         self._looked = time.monotonic()
 
     def until_done(self, idle: list[Any]) -> None:
         """Give shards to idle actors until all are done or have failed."""
         while True:
+            idle += self._rested()
             while idle and (shard := self._next()) is not None:
                 actor = idle.pop()
                 self._pending[actor.run.remote(shard)] = (actor, shard)
-            if not self._unresolved():
+            if not self._unresolved() and (idle or not self._resting):
                 return
+            if not self._pending:
+                time.sleep(_LOOK)
+                continue
             ready, _ = self._ray.wait(list(self._pending), timeout=_LOOK)
             for call in ready:
                 actor, shard = self._pending.pop(call)
-                idle.append(actor)
-                self._count(shard, self._outcome(call, shard))
+                outcome = self._outcome(call, shard)
+                if outcome is not None:
+                    idle.append(actor)
+                    self._count(shard, outcome)
+                    continue
+                self._resting.append((time.monotonic() + _REST, actor))
+                if shard not in self._resolved and shard not in self._unresolved():
+                    self._board.give_back(shard)
+
+    def _rested(self) -> list[Any]:
+        now = time.monotonic()
+        rested = [actor for until, actor in self._resting if until <= now]
+        self._resting = [(until, actor) for until, actor in self._resting if until > now]
+        return rested
 
     def _unresolved(self) -> list[int]:
         return [shard for _, shard in self._pending.values() if shard not in self._resolved]
@@ -123,9 +139,12 @@ class _Calls:
             self._resolved.add(shard)
         self._board.put(outcome)
 
-    def _outcome(self, call: Any, shard: int) -> Outcome:
+    def _outcome(self, call: Any, shard: int) -> Outcome | None:
+        """Return what came of a call; None where the actor cannot be reached, as while its node is lost."""
         try:
             return Outcome.from_json(self._ray.get(call))
+        except self._ray.exceptions.ActorUnavailableError:
+            return None
         except self._ray.exceptions.RayError as error:
             text = f"no actor came to its end, {ATTEMPTS} times: {str(error).strip().splitlines()[0]}"
             return Outcome(shard, "failed", record_error(self._work, shard, text))
