@@ -15,6 +15,7 @@ from glm2x.cli import run
 from glm2x.cohort.cohort import Cohort
 from glm2x.work.unit import read_log
 
+_STARTED: list[subprocess.Popen[str]] = []
 QUICK = "training-mean,genotype-pcs,ridge,informed-ridge"
 
 
@@ -26,13 +27,24 @@ def glm2x(*words: object) -> int:
 def start(*words: object) -> subprocess.Popen[str]:
     """Start a command in a process group of its own."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "glm2x", *map(str, words)],
         env=environment,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
+    _STARTED.append(process)
+    return process
+
+
+def end_started() -> None:
+    """End what a test that failed has left; its workers notice."""
+    while _STARTED:
+        process = _STARTED.pop()
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
 
 
 def plan_baseline(cohort: Cohort, split: Path, out: Path, each: int = 1) -> None:
@@ -64,7 +76,7 @@ def completed(folder: Path) -> Counter[str]:
     return Counter(line["shard"] for line in read_log(folder) if line["event"] == "done")
 
 
-def wait_until(there: Callable[[], object], seconds: float = 120) -> None:
+def wait_until(there: Callable[[], object], seconds: float = 300) -> None:
     """Wait until something is so."""
     deadline = time.monotonic() + seconds
     while not there():

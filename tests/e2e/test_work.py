@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from work_cases import (
     QUICK,
     alive,
     completed,
+    end_started,
     glm2x,
     plan_baseline,
     plan_store,
@@ -31,6 +33,12 @@ from work_cases import (
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self").exists(), reason="looks at processes as Linux shows them"
 )
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    yield
+    end_started()
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +137,7 @@ def test_killed_at_any_moment_and_run_again(folder: Path, demo_cohort: Cohort, t
     known = set(workers(work))
     wait_until(lambda: set(workers(work)) - known)
     os.kill((set(workers(work)) - known).pop(), signal.SIGKILL)
-    told = process.communicate(timeout=120)[1]
+    told = process.communicate(timeout=300)[1]
     assert process.returncode == 0, told
     assert set(completed(work).values()) == {1}
     assert sum(starts(work).values()) <= 8 + 2 * 2 + 1  # of each that was killed, the shard in hand
@@ -154,7 +162,7 @@ def test_two_runs_at_once_share_the_work(folder: Path, demo_cohort: Cohort, tmp_
     work = tmp_path / "work"
     plan_baseline(demo_cohort, folder / "split.json", work)
     both = [start("work", "run", work, "--workers", 1) for _ in range(2)]
-    told = [process.communicate(timeout=120)[1] for process in both]
+    told = [process.communicate(timeout=300)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], told
     assert completed(work) == dict.fromkeys((f"{i:05d}" for i in range(8)), 1)
     assert glm2x("work", "finish", work) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +13,15 @@ import pytest
 
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
-from work_cases import alive, completed, glm2x, start, wait_until, workers
+from work_cases import alive, completed, end_started, glm2x, start, wait_until, workers
 
 SETTINGS = ("window=4096", "training.epochs=2", "training.device=cpu", "head.name=attention-pool")
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    yield
+    end_started()
 
 
 @pytest.fixture(scope="module")

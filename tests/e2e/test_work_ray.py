@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,6 +20,7 @@ from work_cases import (
     QUICK,
     alive,
     completed,
+    end_started,
     glm2x,
     plan_baseline,
     plan_store,
@@ -30,14 +31,15 @@ from work_cases import (
     workers,
 )
 
-pytestmark = [
-    pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra ray"),
-    pytest.mark.filterwarnings(
-        "default::ResourceWarning", "default::DeprecationWarning", "default::FutureWarning"
-    ),
-]
+pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra ray")
 
 GENES = 12
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    yield
+    end_started()
 
 
 @pytest.fixture(scope="module")
@@ -61,29 +63,50 @@ def work(folder: Path, demo_cohort: Cohort, tmp_path: Path) -> Path:
     return tmp_path / "work"
 
 
-@contextmanager
-def two_nodes() -> Iterator[tuple[Any, Any]]:
-    """A cluster of two nodes with a CPU each, and the second of them."""
-    from glm2x.work.launchers.ray import LOOPBACK, require_ray
+# a process of its own, since Ray takes over signals and leaves things open: two nodes with a CPU each
+CLUSTER = """
+import sys
+from glm2x.work.launchers.ray import LOOPBACK, require_ray
 
-    require_ray()
-    from ray.cluster_utils import Cluster
+require_ray()
+from ray.cluster_utils import Cluster
 
-    node = {"num_cpus": 1, "object_store_memory": 100_000_000, "include_dashboard": False}
-    for attempt in range(3):  # a busy machine starts it too slowly
-        cluster = Cluster()
-        try:
-            cluster.add_node(node_ip_address=LOOPBACK, **node)
-            second = cluster.add_node(node_ip_address="127.0.0.3", **node)
-            break
-        except Exception:
-            cluster.shutdown()
-            if attempt == 2:
-                raise
+node = {"num_cpus": 1, "object_store_memory": 100_000_000, "include_dashboard": False}
+for attempt in range(3):  # a busy machine starts it too slowly
+    cluster = Cluster()
     try:
-        yield cluster, second
-    finally:
+        cluster.add_node(node_ip_address=LOOPBACK, **node)
+        second = cluster.add_node(node_ip_address="127.0.0.3", **node)
+        break
+    except Exception:
         cluster.shutdown()
+else:
+    raise SystemExit("Ray did not start")
+print("ADDRESS", cluster.address, flush=True)
+for line in sys.stdin:
+    cluster.remove_node(second, allow_graceful=False)
+cluster.shutdown()
+"""
+
+
+@contextmanager
+def two_nodes() -> Iterator[tuple[str, Callable[[], None]]]:
+    """Give the address of a cluster, and what kills its second node."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", CLUSTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+
+    def kill() -> None:
+        process.stdin.write("kill\n")
+        process.stdin.flush()
+
+    try:
+        address = next(line.split()[1] for line in process.stdout if line.startswith("ADDRESS"))
+        yield address, kill
+    finally:
+        process.communicate()
 
 
 def finished(folder: Path, work: Path) -> None:
@@ -111,12 +134,12 @@ def test_by_one_command_and_by_a_driver_that_is_killed(folder: Path, work: Path)
 
 
 def test_an_actor_and_a_node_that_are_killed(folder: Path, work: Path) -> None:
-    with two_nodes() as (cluster, second):
-        process = start("work", "run", work, "--launcher", "ray", "--ray-address", cluster.address)
+    with two_nodes() as (address, kill_node):
+        process = start("work", "run", work, "--launcher", "ray", "--ray-address", address)
         wait_until(lambda: len(workers(work)) == 2 and len(completed(work)) >= 2)
         os.kill(workers(work)[0], signal.SIGKILL)
         wait_until(lambda: len(workers(work)) >= 3 or len(completed(work)) == GENES)
-        cluster.remove_node(second, allow_graceful=False)
+        kill_node()
         told = process.communicate(timeout=300)[1]
         assert process.returncode == 0, told
         assert sum(starts(work).values()) <= GENES + 2  # of each that was killed, the shard in hand

@@ -119,10 +119,8 @@ def plan(
         model=model,
         remote_code=remote_code,
     )
-    from glm2x.backbones.device import (
-        default_threads,
-        require_device,
-    )  # torch: only now, when all else is right
+    # torch: only now, when all else is right
+    from glm2x.backbones.device import default_threads, require_device
     from glm2x.embeddings.describe import rows_of, seconds_a_window, spec_of
     from glm2x.embeddings.plan import require_room, size, unplanned, waiting, wanted_haplotypes, write_plan
     from glm2x.embeddings.spec import BYTES

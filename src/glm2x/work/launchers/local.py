@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from threading import Thread
 
@@ -62,10 +63,12 @@ def run_local(work: Work, board: Board, where: Where, workers: int, say: Say) ->
             thread.join()
     finally:
         board.stopped = True
-        for slot in slots:
-            slot.end()
-        for thread in threads:
-            thread.join()
+        deadline = time.monotonic() + _PATIENCE
+        while any(thread.is_alive() for thread in threads):
+            for slot in slots:
+                slot.end(kill=time.monotonic() > deadline)
+            for thread in threads:
+                thread.join(0.1)
 
 
 class _Slot:
@@ -74,6 +77,7 @@ class _Slot:
     def __init__(self, work: Work, where: Where, environment: dict[str, str], say: Say) -> None:
         self._work, self._where, self._environment, self._say = work, where, environment, say
         self._process: subprocess.Popen[str] | None = None
+        self._told: subprocess.Popen[str] | None = None  # to end: twice would disturb its clearing up
 
     def tend(self, board: Board) -> None:
         """Give the worker shards until none is left."""
@@ -132,16 +136,16 @@ class _Slot:
             process.communicate()
         return process.returncode
 
-    def end(self) -> None:
-        """End the worker, if it still is there."""
+    def end(self, *, kill: bool) -> None:
+        """Tell the worker once to end, if it still is there; or kill it."""
         process = self._process
         if process is None or process.poll() is not None:
             return
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
+        if kill:
             process.kill()
+        elif process is not self._told:
+            self._told = process
+            process.terminate()
 
 
 def _environment(work: Work, number: int) -> dict[str, str]:
