@@ -42,9 +42,9 @@ def end_started() -> None:
     """End what a test that failed has left; its workers notice."""
     while _STARTED:
         process = _STARTED.pop()
-        if process.poll() is None:
+        if process.stderr is not None and not process.stderr.closed:
             process.kill()
-        process.communicate()
+            process.communicate()
 
 
 def plan_baseline(cohort: Cohort, split: Path, out: Path, each: int = 1) -> None:

@@ -227,12 +227,14 @@ def test_what_is_no_work_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_few_people_drawn_again_and_again_are_one_table(
-    folder: Path, demo_cohort: Cohort, tmp_path: Path
+    folder: Path, demo_cohort: Cohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = (demo_cohort.folder, "--split", folder / "split.json", "--models", "ridge,gblup")
     drawn = ("--few-shot", "10,20", "--draws", 2)
     assert glm2x("baseline", *words, *drawn, "--out", tmp_path / "predictions.parquet") == 0
     work = tmp_path / "work"
+    assert glm2x("work", "plan", "baseline", *words, *drawn, "--keep-weights", "--out", work) == 2
+    assert "--keep-weights is of one fit" in capsys.readouterr().err
     assert glm2x("work", "plan", "baseline", *words, *drawn, "--out", work) == 0
     assert glm2x("work", "run", work) == 0
     assert glm2x("work", "finish", work) == 0

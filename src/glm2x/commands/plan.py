@@ -43,9 +43,12 @@ def baseline(
         Processes that learn now (default: one a core, where it pays).
     """
     from glm2x.commands.baseline import request_of, splits_of
+    from glm2x.errors import UsageError
     from glm2x.files import refuse_existing
     from glm2x.work.kinds.baseline import plan_baseline
 
+    if keep_weights and options.few_shot is not None:
+        raise UsageError("--keep-weights is of one fit and does not go with --few-shot")
     require_positive("--genes-per-shard", genes_per_shard)
     require_positive("--jobs", jobs)
     refuse_existing(out, force=False)
