@@ -15,7 +15,7 @@ from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
 from work_cases import alive, completed, end_started, glm2x, start, wait_until, workers
 
-SETTINGS = ("window=4096", "training.epochs=2", "training.device=cpu", "head.name=attention-pool")
+SETTINGS = ("window=4096", "training.epochs=6", "training.device=cpu", "head.name=attention-pool")
 
 
 @pytest.fixture(autouse=True)
@@ -101,10 +101,10 @@ def test_a_sweep_that_was_killed_goes_on_and_ends_in_the_same_models(
     ]
     assert models[0] == models[1]
     assert sorted(models[0]) == ["onehot-personal-seed0", "onehot-personal-seed1"]
-    lines = list(csv.DictReader((work / "runs.csv").open()))
+    lines = list(csv.DictReader((work / "runs.csv").read_text().splitlines()))
     assert [(line["run"], line["seed"], line["epochs"]) for line in lines] == [
-        ("onehot-personal-seed0", "0", "2"),
-        ("onehot-personal-seed1", "1", "2"),
+        ("onehot-personal-seed0", "0", "6"),
+        ("onehot-personal-seed1", "1", "6"),
     ]
     assert all((work / line["checkpoint"]).is_dir() for line in lines)
 
