@@ -203,7 +203,7 @@ def test_killed_in_the_middle_and_gone_on_with_by_two_gives_the_same_store(
     planned = _unique(demo_cohort, folder, "caduceus-ph")
     assert 0 < total < planned
     two = [subprocess.Popen(command, env=surroundings, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    told = [process.communicate(timeout=120)[1] for process in two]
+    told = [process.communicate(timeout=300)[1] for process in two]
     assert [process.returncode for process in two] == [0, 0], told
     assert subprocess.run([*command[:-3], str(alone)], env=surroundings, check=True).returncode == 0
     for store in (alone, shared):
@@ -361,7 +361,7 @@ def test_processes_that_one_command_started_end_with_it(demo_cohort: Cohort, tmp
         time.sleep(0.01)
     started = workers(store)
     parent.send_signal(signal.SIGTERM)
-    assert parent.wait(timeout=60) == 143
+    assert parent.wait(timeout=120) == 143
     assert len(started) == 2
     assert not alive(started)
     assert not list((store / "shards").glob(".*"))  # nothing half-written
