@@ -25,9 +25,6 @@ from glm2x.errors import Glm2xError
 from glm2x.files import sha256, write_aside
 from glm2x.sidecar import Artefact, History, Made, dump, history_of, read, sidecar_of
 
-PART = "GLM2X_PART_OF_A_COMMAND"
-"""Set in the environment of processes that a command starts: it is the command that is recorded."""
-
 _HASHED = 64_000_000  # bytes; larger files are known by their size
 _KEPT = 50  # commands of one artefact
 _LIBRARIES = ("numpy", "polars", "sklearn", "torch", "transformers")
@@ -173,9 +170,9 @@ def _of_running(
     device: str | None = None,
     earlier: float = 0.0,
 ) -> Made | None:
-    """Return the record of the running command; None outside one, or in a process that is part of one."""
+    """Return the record of the running command; None outside one."""
     running = _running.get()
-    if running is None or os.environ.get(PART):
+    if running is None:
         return None
     peak, child = peak_memory()
     return Made(

@@ -384,6 +384,16 @@ def evaluated(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
     yield {}
 
 
+@world(
+    (r"--genes-per-shard 20", "--genes-per-shard 2"),
+    (r"(work plan sweep .*?) \\\n", r"\1 --set training.epochs=1 --set window=4096 \\\n"),
+)
+def cluster(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
+    """The world `evaluated`."""
+    with WORLDS["evaluated"].prepare(folder, shared) as environment:
+        yield environment
+
+
 def _evaluate_one_epoch(folder: Path) -> None:
     values = (
         *("training.epochs=1", "training.batch_size=8", "window=4096"),

@@ -16,6 +16,7 @@ PACKAGE = ROOT / "src/glm2x"
 FOUNDATION = {
     "errors",
     "bgzf",
+    "claims",
     "files",
     "text",
     "config",
@@ -39,6 +40,7 @@ MAY_IMPORT = {
     "training": {"cohort", "genome", "backbones", "heads", "embeddings"},
     "baselines": {"cohort", "genome"},
     "evaluation": {"cohort", "genome"},
+    "work": {"cohort", "genome", "backbones", "embeddings", "training", "baselines"},
     "report": set(),
     "study": {"cohort", "genome"},
     "download": set(),
@@ -57,6 +59,7 @@ MAY_IMPORT = {
             "report",
             "study",
             "download",
+            "work",
             "commands",
         ),
     },
@@ -64,6 +67,7 @@ MAY_IMPORT = {
     "__main__": {"cli"},
 }
 FOUNDATION_MAY_IMPORT = {
+    "claims": set(),
     "errors": set(),
     "files": {"errors"},
     "bgzf": {"errors"},

@@ -10,12 +10,12 @@ from typing import Any
 
 import polars as pl
 import pytest
+from fit_command import baseline
 
 from glm2x.baselines.summary import GENE_COLUMNS
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.few_shot import draw_people
 from glm2x.cohort.split import Split
-from glm2x.commands.baseline import baseline
 from glm2x.commands.weights import apply, export, show
 from glm2x.errors import DataError, UsageError
 from glm2x.predictions import read_predictions

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from glm2x.baselines import run
+from glm2x.baselines import fitting
 from glm2x.baselines.data import Fit
 from glm2x.baselines.path import NotConverged
 from glm2x.baselines.registry import Baseline
@@ -185,7 +185,7 @@ def test_the_order_of_people_in_a_split_changes_nothing(monkeypatch: pytest.Monk
         seen_orders.append(data.target_fit.tolist())
         return Fit(np.zeros(data.people))
 
-    monkeypatch.setattr(run, "find_baselines", lambda *_: (Baseline("ridge", "", fit),))
+    monkeypatch.setattr(fitting, "find_baselines", lambda *_: (Baseline("ridge", "", fit),))
     predict(["ridge"])
     # inner folds go by the order of people: here a, b, c, d though the split says c, a and b, d
     assert seen_orders == [[1, 1, 5], [1, 2, 3, 2], [0, 1, 2, 5]]
@@ -197,7 +197,7 @@ def patched(monkeypatch: pytest.MonkeyPatch, message: str, category: type[Warnin
         return Fit(np.zeros(data.people))
 
     made = Baseline("ridge", "", cast(Callable[[Any], Any], fit))
-    monkeypatch.setattr(run, "find_baselines", lambda *_: (made,))
+    monkeypatch.setattr(fitting, "find_baselines", lambda *_: (made,))
 
 
 def test_fits_that_do_not_converge_are_counted_and_said(monkeypatch: pytest.MonkeyPatch) -> None:

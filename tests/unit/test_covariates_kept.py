@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fit_command import baseline
 from training_fakes import FakeCohort, FakeSource, make_config, make_split, make_values, run_training
 
 from glm2x.baselines.weights import load_weights
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
-from glm2x.commands.baseline import baseline
 from glm2x.commands.weights import apply
 from glm2x.errors import DataError
 from glm2x.predictions import read_predictions

@@ -6,8 +6,6 @@ import dataclasses
 import fcntl
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +13,16 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from extract_fakes import CPU, WINDOW, planned, spec_for
+from extract_fakes import WINDOW, extract, planned, spec_for, work_of
 
 from caduceus_checkpoints import write_caduceus
 from glm2x.backbones.registry import build_language_model
+from glm2x.claims import CLAIMS, claims
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.dictionary import HaplotypeDictionary
 from glm2x.config import BackboneConfig
 from glm2x.embeddings import launch
 from glm2x.embeddings.describe import rows_of, seconds_a_window, spec_of
-from glm2x.embeddings.extract import CLAIMS, claims, extract
 from glm2x.embeddings.gc import collect
 from glm2x.embeddings.key import sequence_key
 from glm2x.embeddings.plan import (
@@ -45,6 +43,9 @@ from glm2x.embeddings.status import require_complete, status
 from glm2x.embeddings.store import Store
 from glm2x.errors import DataError, UsageError
 from glm2x.progress import silent
+from glm2x.work.kinds.embed import EmbedWork
+from glm2x.work.planned import Where
+from glm2x.work.unit import run_shard
 from language_fakes import Counting
 from nt_checkpoints import write_nt
 
@@ -75,15 +76,15 @@ def test_each_is_computed_once_in_the_plan_s_batches(
 ) -> None:
     model = Counting(token_bp=4)
     store, plan = planned(tmp_path / "store", demo_cohort, genes, model)
-    done = extract(store, plan, demo_cohort, model, CPU, silent)
-    assert (done.passes, done.shards, done.elsewhere) == (len(plan.table), -(-len(plan.table) // 3), 0)
+    done = extract(store, plan, demo_cohort, model)
+    assert (done.passes, done.shards) == (len(plan.table), -(-len(plan.table) // 3))
     assert sum(shape[0] for shape in model.asked) == len(plan.table)
     assert {shape[0] for shape in model.asked} <= {1, 2}
     gene = HaplotypeDictionary(demo_cohort, WINDOW).gene(genes[1])
     for codes in (gene.reference, *gene.codes(gene.index[7])):
         tokens = Counting(token_bp=4)(torch.from_numpy(np.array(codes))[None])[0]
         assert torch.equal(store.read(sequence_key(codes)).float(), tokens)  # small whole numbers
-    again = extract(Store.open(store.folder), plan, demo_cohort, model, CPU, silent)
+    again = extract(Store.open(store.folder), plan, demo_cohort, model)
     assert (again.passes, again.shards) == (0, 0)
 
 
@@ -96,7 +97,7 @@ def test_a_second_plan_adds_what_is_neither_stored_nor_planned(
     assert set(second.table["gene"]) == {genes[2]}
     assert {plan.name for plan in read_plans(store.folder)} == {first.name, second.name}
     assert waiting(store) == len(first.table) + len(second.table)
-    extract(store, first, demo_cohort, model, CPU, silent)
+    extract(store, first, demo_cohort, model)
     assert waiting(store) == len(second.table)
     found = {plan.name: (plan.planned, plan.stored) for plan in status(store).plans}
     assert found == {first.name: (len(first.table),) * 2, second.name: (len(second.table), 0)}
@@ -105,7 +106,7 @@ def test_a_second_plan_adds_what_is_neither_stored_nor_planned(
     ) as error:
         require_complete(store)
     assert genes[2] in str(error.value)
-    extract(store, second, demo_cohort, model, CPU, silent)
+    extract(store, second, demo_cohort, model)
     assert require_complete(store) == len(first.table) + len(second.table)
 
 
@@ -120,10 +121,12 @@ def test_a_shard_in_somebody_s_hands_is_left_to_them(
     with (store.folder / CLAIMS / held).open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         assert claims(store.folder) == 1
-        done = extract(store, plan, demo_cohort, model, CPU, silent)
-        assert done.elsewhere == 1
+        work = work_of(store, plan, demo_cohort, model)
+        states = [run_shard(work, i).state for i in range(len(work))]
+        assert states == ["done", "elsewhere", *["done"] * (len(work) - 2)]
+        store.refresh()
         assert store.missing(plan.table["key"].to_list()) == plan.shards()[1]["key"].to_list()
-    assert extract(store, plan, demo_cohort, model, CPU, silent).passes == len(plan.shards()[1])
+    assert extract(store, plan, demo_cohort, model).passes == len(plan.shards()[1])
 
 
 @pytest.mark.parametrize(("keep", "bins"), [("mean", None), ("bins", 3)])
@@ -188,7 +191,7 @@ def test_pooled_is_the_mean_over_tokens_and_haplotypes(
     with pytest.raises(DataError, match="lacks") as error:
         Pooled(store, demo_cohort, people).gene(genes[0])
     assert genes[0] in str(error.value)
-    extract(store, plan, demo_cohort, model, CPU, silent)
+    extract(store, plan, demo_cohort, model)
     vectors = Pooled(store, demo_cohort, people).gene(genes[0])
     assert vectors.shape == (len(demo_cohort.individuals), 5)
     assert np.isnan(vectors[:5]).all()
@@ -205,13 +208,30 @@ def test_another_cohort_or_model_is_refused(
     store, plan = planned(tmp_path / "store", demo_cohort, genes, model)
     other = dataclasses.replace(plan, cohort_digest="0" * 64)
     with pytest.raises(DataError, match="cohort is another"):
-        extract(store, other, demo_cohort, model, CPU, silent)
+        extract(store, other, demo_cohort, model)
     with pytest.raises(DataError, match="made with another model"):
-        extract(store, plan, demo_cohort, Counting(reach=2), CPU, silent)
+        extract(store, plan, demo_cohort, Counting(reach=2))
     table = plan.table.with_columns(key=pl.col("key").reverse())
     with pytest.raises(DataError, match="is not the cohort's"):
-        extract(store, dataclasses.replace(plan, table=table), demo_cohort, model, CPU, silent)
+        extract(store, dataclasses.replace(plan, table=table), demo_cohort, model)
     assert len(Store.open(store.folder)) == 0
+
+
+class Threads(Counting):
+    """Counts the threads that it computes with."""
+
+    def forward(self, codes: torch.Tensor) -> torch.Tensor:
+        self.threads = torch.get_num_threads()
+        return super().forward(codes)
+
+
+def test_the_threads_are_the_plan_s(demo_cohort: Cohort, genes: tuple[str, ...], tmp_path: Path) -> None:
+    model = Threads()
+    store, plan = planned(tmp_path / "store", demo_cohort, genes, model)
+    assert plan.threads is None
+    before = torch.get_num_threads()
+    extract(store, dataclasses.replace(plan, threads=before + 2), demo_cohort, model)
+    assert (model.threads, torch.get_num_threads()) == (before + 2, before)
 
 
 class Broken(Counting):
@@ -224,7 +244,7 @@ def test_output_that_is_not_finite_is_not_stored(
 ) -> None:
     store, plan = planned(tmp_path / "store", demo_cohort, genes, Broken())
     with pytest.raises(DataError, match="not finite"):
-        extract(store, plan, demo_cohort, Broken(), CPU, silent)
+        extract(store, plan, demo_cohort, Broken())
     assert len(Store.open(store.folder)) == 0
 
 
@@ -235,6 +255,7 @@ def test_damaged_plans_are_named(demo_cohort: Cohort, genes: tuple[str, ...], tm
     for damaged in (
         {**content, "format_version": 2},
         {**content, "batch": 0},
+        {**content, "threads": 0},
         {**content, "backbone": {}},
         [],
     ):
@@ -258,33 +279,16 @@ def test_code_of_a_model_runs_only_when_asked_for_again(
     content = json.loads(path.read_text())
     content["backbone"] |= {"name": "huggingface", "model": "a/b", "remote_code": True, "revision": "0" * 40}
     path.write_text(json.dumps(content))
+    opened = launch.Opened(store)
     with pytest.raises(UsageError, match="runs code of its own") as error:
-        launch.run_here(store, progress=silent)
+        opened.extractor(opened.plans[0])
     assert "--remote-code" in str(error.value)
 
 
 def test_a_store_without_a_plan_says_so(tmp_path: Path) -> None:
     store = Store.create(tmp_path / "store", spec_for(Counting()))
     with pytest.raises(UsageError, match="nothing is planned"):
-        launch.run_here(store, progress=silent)
-
-
-def test_processes_are_counted_by_devices(tmp_path: Path) -> None:
-    store = Store.create(tmp_path / "store", spec_for(Counting()))
-    assert launch.processes_for(store, None) == 1
-    assert launch.processes_for(store, 3) == 3
-    with pytest.raises(UsageError, match="--processes"):
-        launch.processes_for(store, 0)
-    if not torch.cuda.is_available():
-        elsewhere = Store.create(tmp_path / "cuda", spec_for(Counting(), device="cuda"))
-        with pytest.raises(UsageError, match="no cuda device"):
-            launch.processes_for(elsewhere, None)
-
-
-def test_a_failing_process_is_told_of(demo_cohort: Cohort, genes: tuple[str, ...], tmp_path: Path) -> None:
-    store, _ = planned(tmp_path / "store", demo_cohort, genes, Counting())  # which no backbone is
-    with pytest.raises(DataError, match="2 of 2 processes failed"):
-        launch.run_processes(store, 2, [])
+        launch.Opened(store)
 
 
 def test_room_is_looked_for_where_the_store_will_be(tmp_path: Path) -> None:
@@ -319,56 +323,9 @@ def test_a_device_that_is_too_small_is_told_of(
 ) -> None:
     store, plan = planned(tmp_path / "store", demo_cohort, genes, Large())
     with pytest.raises(DataError, match="memory of the cpu device") as error:
-        extract(store, plan, demo_cohort, Large(), CPU, silent)
+        extract(store, plan, demo_cohort, Large())
     assert "2 windows of 512 bp together; CUDA out of memory" in str(error.value)
     assert "--batch-size" in str(error.value)
-
-
-class Told:
-    """Adds up what progress was told."""
-
-    def __init__(self) -> None:
-        self.totals: list[int] = []
-        self.counted: list[int] = []
-
-    @contextmanager
-    def __call__(self, label: str, total: int) -> Iterator[Told]:
-        self.totals.append(total)
-        self.counted.append(0)
-        yield self
-
-    def advance(self, n: int = 1, message: str = "") -> None:
-        self.counted[-1] += n
-
-
-class Shared(Counting):
-    """While it computes the first shard, another process stores the second, and has the third in hand."""
-
-    def __init__(self, work: Callable[[], None]) -> None:
-        super().__init__()
-        self.work: Callable[[], None] | None = work
-
-    def forward(self, codes: torch.Tensor) -> torch.Tensor:
-        if self.work is not None:
-            work, self.work = self.work, None
-            work()
-        return super().forward(codes)
-
-
-def test_progress_counts_what_other_processes_have_done(
-    demo_cohort: Cohort, genes: tuple[str, ...], tmp_path: Path
-) -> None:
-    store, plan = planned(tmp_path / "store", demo_cohort, genes, Counting())
-    others = plan.shards()[1:2]
-
-    def work() -> None:
-        one = dataclasses.replace(plan, table=pl.concat(others))
-        assert extract(Store.open(store.folder), one, demo_cohort, Counting(), CPU, silent).shards == 1
-
-    told = Told()
-    done = extract(store, plan, demo_cohort, Shared(work), CPU, told)
-    assert done.passes == len(plan.table) - len(others[0])
-    assert told.totals == told.counted == [len(plan.table)]
 
 
 def test_the_index_is_not_read_again_for_each_shard(
@@ -379,8 +336,10 @@ def test_the_index_is_not_read_again_for_each_shard(
     looks = []
     refresh = Store.refresh
     monkeypatch.setattr(Store, "refresh", lambda self: (looks.append(1), refresh(self))[1])
-    assert extract(store, plan, demo_cohort, Counting(), CPU, silent).shards == len(plan.table) > 3
-    assert len(looks) == 2  # before and after
+    work = work_of(store, plan, demo_cohort, Counting())
+    assert {run_shard(work, i).state for i in work.undone()} == {"done"}
+    assert len(work) == len(plan.table) > 3
+    assert len(looks) == 1
 
 
 def moved(cohort: Cohort, folder: Path, **changes: Any) -> Cohort:
@@ -409,8 +368,10 @@ def test_a_model_is_built_once_for_the_plans_that_name_it(
     monkeypatch.setattr(
         launch, "build_language_model", lambda config: (built.append(config), build(config))[1]
     )
-    done = launch.run_here(Store.open(tmp_path / "store"), progress=silent)
-    assert (done.passes, len(built)) == (sum(len(plan.table) for plan in plans), 1)
+    work = EmbedWork.of(tmp_path / "store", Where())
+    assert {run_shard(work, i).state for i in range(len(work))} == {"done"}
+    assert require_complete(Store.open(tmp_path / "store")) == sum(len(plan.table) for plan in plans)
+    assert len(built) == 1
 
 
 def test_of_two_cohorts_that_were_planned_with_either_may_have_moved(
@@ -421,19 +382,21 @@ def test_of_two_cohorts_that_were_planned_with_either_may_have_moved(
     here = {name: moved(demo_cohort, tmp_path / name, **changes) for name, changes in facts.items()}
     assert len({demo_cohort.digest, here["one"].digest, here["two"].digest}) == 3
     store = tmp_path / "store"
-    plans = {name: kmer_plan(store, here[name], (gene,)) for name, gene in zip(here, genes[:2], strict=True)}
+    for name, gene in zip(here, genes[:2], strict=True):
+        kmer_plan(store, here[name], (gene,))
     away = {name: (tmp_path / name).rename(tmp_path / f"{name} moved") for name in here}
+    opened = launch.Opened(Store.open(store))
     with pytest.raises(DataError, match="not where it was") as error:
-        launch.run_here(Store.open(store), progress=silent)
+        opened.extractor(opened.plans[0])
     assert "say with --cohort where it lies now" in str(error.value)
     with pytest.raises(DataError, match="cohort is another"):
-        launch.run_here(Store.open(store), cohort=demo_cohort.folder, progress=silent)
-    with pytest.raises(DataError, match="not where it was"):
-        launch.run_here(Store.open(store), cohort=away["one"], progress=silent)
-    opened = Store.open(store)
-    assert not opened.missing(plans["one"].table["key"])
-    done = launch.run_here(opened, cohort=away["two"], progress=silent)
-    assert done.passes == len(plans["two"].table)
+        launch.Opened(Store.open(store), cohort=demo_cohort.folder)
+    for name, states in (("one", ["done", "failed"]), ("two", ["done"])):
+        work = EmbedWork.of(store, Where(cohort=away[name]))
+        outcomes = [run_shard(work, i) for i in work.undone()]
+        assert [outcome.state for outcome in outcomes] == states
+        assert all("not where it was" in one.said for one in outcomes if one.state == "failed")
+    assert waiting(Store.open(store)) == 0
 
 
 def test_a_store_is_not_complete_without_plan_or_without_its_shards(
@@ -443,12 +406,12 @@ def test_a_store_is_not_complete_without_plan_or_without_its_shards(
     with pytest.raises(DataError, match="nothing is planned in this store, and it holds nothing"):
         require_complete(empty)
     store, plan = planned(tmp_path / "store", demo_cohort, genes, Counting())
-    extract(store, plan, demo_cohort, Counting(), CPU, silent)
+    extract(store, plan, demo_cohort, Counting())
     path = shard_path(store.folder, plan.shards()[0]["shard"][0])
     path.unlink()
     with pytest.raises(DataError, match="1 shards that were written are gone") as error:
         require_complete(Store.open(store.folder))
     assert f"shards/{path.name}" in str(error.value)
     collect(store)  # as it says
-    assert extract(store, plan, demo_cohort, Counting(), CPU, silent).shards == 1
+    assert extract(store, plan, demo_cohort, Counting()).shards == 1
     assert require_complete(store) == len(plan.table)

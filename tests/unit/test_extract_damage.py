@@ -8,14 +8,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from extract_fakes import CPU, planned
+from extract_fakes import extract, planned, work_of
 
+from glm2x.claims import CLAIMS
 from glm2x.cohort.cohort import Cohort
 from glm2x.embeddings import launch
-from glm2x.embeddings.extract import CLAIMS, extract
 from glm2x.embeddings.plan import read_plans
 from glm2x.errors import DataError
-from glm2x.progress import silent
+from glm2x.work.unit import run_shard
 from language_fakes import Counting
 
 
@@ -57,7 +57,7 @@ def test_a_plan_that_somebody_made_up_touches_nothing(
     path = store.folder / "plans" / f"{plan.name}.parquet"
     spoiled(plan.table, what).write_parquet(path)
     with pytest.raises(DataError, match="a plan of the embedding store is damaged") as error:
-        launch.run_here(store, progress=silent)
+        launch.Opened(store)
     assert got in str(error.value)
     assert f"delete {plan.name}.json and {plan.name}.parquet" in str(error.value)
     assert (tmp_path / "victim").read_text() == "precious"
@@ -79,7 +79,7 @@ def test_a_row_that_the_cohort_has_not(demo_cohort: Cohort, genes: tuple[str, ..
     store, plan = planned(tmp_path / "store", demo_cohort, genes, Counting())
     table = plan.table.with_columns(row=pl.lit(10**6, dtype=pl.Int64))
     with pytest.raises(DataError, match="is not the cohort's"):
-        extract(store, dataclasses.replace(plan, table=table), demo_cohort, Counting(), CPU, silent)
+        extract(store, dataclasses.replace(plan, table=table), demo_cohort, Counting())
 
 
 def test_a_claim_that_is_a_link_leads_nowhere(
@@ -90,5 +90,5 @@ def test_a_claim_that_is_a_link_leads_nowhere(
     (store.folder / CLAIMS).mkdir()
     (store.folder / CLAIMS / plan.shards()[0]["shard"][0]).symlink_to(tmp_path / "victim")
     with pytest.raises(OSError, match="symbolic links"):
-        extract(store, plan, demo_cohort, Counting(), CPU, silent)
+        run_shard(work_of(store, plan, demo_cohort, Counting()), 0)
     assert (tmp_path / "victim").read_text() == "precious"

@@ -11,7 +11,6 @@ import pytest
 from glm2x import __version__
 from glm2x.files import sha256
 from glm2x.provenance import (
-    PART,
     artefact,
     artefacts,
     command,
@@ -63,13 +62,8 @@ def test_a_record_says_what_the_command_was_and_read(tmp_path: Path) -> None:
     assert made.peak > 10_000_000  # a Python process
 
 
-def test_outside_a_command_and_in_a_part_of_one_nothing_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_outside_a_command_nothing_is_written(tmp_path: Path) -> None:
     record(tmp_path, outputs=[artefact("cohort", tmp_path)])
-    monkeypatch.setenv(PART, "1")
-    with command(["embed", "run"]):
-        record(tmp_path, outputs=[artefact("store", tmp_path)])
     assert list(tmp_path.iterdir()) == []
 
 

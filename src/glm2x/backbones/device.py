@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from glm2x.errors import UsageError
 
 
@@ -31,3 +34,34 @@ def require_device(device: str, *, where: str = "--device") -> str:
             do="choose auto",
         )
     return device
+
+
+def devices_of(kind: str) -> int:
+    """Return how many GPUs of a kind (cuda | mps) there are; of CPUs, none."""
+    import torch
+
+    return torch.cuda.device_count() if kind == "cuda" else int(kind == "mps")
+
+
+def default_threads() -> int:
+    """Return with how many threads torch computes on this machine's CPU where nobody says."""
+    import torch
+
+    return torch.get_num_threads()
+
+
+@contextmanager
+def torch_threads(count: int | None) -> Iterator[None]:
+    """Let torch compute with so many threads on the CPU: sums are split among them, and rounded so.
+
+    None leaves the number as it is.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

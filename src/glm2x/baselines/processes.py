@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
 
 
 def each(
@@ -27,3 +29,11 @@ def each(
     with parallel_config(backend="loky", n_jobs=jobs, inner_max_num_threads=1):
         calls = (delayed(function)(task, *common) for task in tasks)
         yield from Parallel(return_as="generator", max_nbytes=None)(calls)
+
+
+def one_thread(work: Callable[[], _T]) -> _T:
+    """Return what `work` returns, by one thread of linear algebra: their number changes the last bits."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        return work()

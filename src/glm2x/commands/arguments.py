@@ -76,3 +76,9 @@ def draws_of(base: Split, where: str, few_shot: str | None, draws: int | None) -
             do="give that split, such as few-shot-all.json",
         )
     return few_shot_splits(base, counts, range(draws or DRAWS))
+
+
+def require_positive(option: str, value: int | None) -> None:
+    """Raise `UsageError` where an option that was given is below 1."""
+    if value is not None and value < 1:
+        raise UsageError(f"{option} is 1 or more", got=str(value))

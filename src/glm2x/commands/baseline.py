@@ -4,35 +4,26 @@ from __future__ import annotations
 
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from glm2x.commands.arguments import draws_of, listed_covariates
+from glm2x.commands.options import FitOptions
 from glm2x.console import progress, say
 
 if TYPE_CHECKING:
-    from glm2x.baselines.run import BaselineRun
+    from glm2x.baselines.fitting import BaselineRun
     from glm2x.cohort.cohort import Cohort
     from glm2x.cohort.split import Split
     from glm2x.cohort.target import Target
-
-DEFAULT = "training-mean,genotype-pcs,top-variant,elastic-net,ridge,gblup"
+    from glm2x.work.fit_request import FitRequest
 
 
 def baseline(
     cohort: Path,
     /,
+    options: FitOptions,
     *,
-    split: Path,
     out: Path,
-    models: str = DEFAULT,
-    target: Literal["log", "residual", "residual-all", "z-score", "inverse-normal"] = "log",
-    window: int = 64_000,
-    prior_window: int = 400_000,
-    variant_scores: Path | None = None,
-    embeddings: Path | None = None,
-    covariates_keep: str | None = None,
-    few_shot: str | None = None,
-    draws: int | None = None,
     permuted: int = 0,
     weights_out: Path | None = None,
     genes_out: Path | None = None,
@@ -45,33 +36,8 @@ def baseline(
     ----------
     cohort
         A cohort folder; it needs no reference.
-    split
-        The split's JSON file.
     out
         The table to write: .parquet, or .csv.
-    models
-        By commas: training-mean, genotype-pcs, top-variant, elastic-net, lasso, ridge, gblup,
-        informed-ridge, informed-gblup (with a prior on each variant, learnt over all genes).
-    target
-        log, or residual after covariates (fitted on training people), or residual-all (on everyone);
-        z-score or inverse-normal, of log among training people, gene by gene.
-    window
-        Variants of this many base pairs around the TSS.
-    prior_window
-        The same of the informed models, whose prior falls with the distance.
-    variant_scores
-        A table of scores for the prior of the informed models, .parquet or text: columns contig,
-        position (1-based, as in a VCF), ref, alt, score, and gene where a score is of one gene only.
-        The larger a score, the likelier an effect: give absolute values of effects.
-    embeddings
-        An embedding store: also fit ridge-BACKBONE, on people's embeddings pooled over the window.
-    covariates_keep
-        The covariates of the cohort to regress out, by commas (default: all).
-    few_shot
-        Instead of everybody, so many people to learn from, by commas, such as 10,20,50,100,all. All
-        draws go into one table.
-    draws
-        How often so many people are drawn (default: 5).
     permuted
         A control: also fit the quick models this many times (20, say) to permuted people, whose mean r
         in test people must be 0. The table says what came of it, and evaluate checks it.
@@ -89,48 +55,35 @@ def baseline(
 
     from glm2x.baselines.permuted import refitted
     from glm2x.baselines.registry import find_baselines
-    from glm2x.baselines.run import run_baselines
+    from glm2x.baselines.run import combined, run_asked
     from glm2x.baselines.weights import require_parquet, write_weights
-    from glm2x.cohort.cohort import Cohort
-    from glm2x.cohort.split import Split
-    from glm2x.cohort.target import make_target
     from glm2x.commands.recorded import of_cohort, of_split, of_store
     from glm2x.errors import UsageError
     from glm2x.files import refuse_existing, write_aside
-    from glm2x.genome.genes import require_window
     from glm2x.predictions import write_predictions
     from glm2x.provenance import artefact, artefacts, record
 
-    names = [name.strip() for name in models.split(",") if name.strip()]
-    kept = listed_covariates(covariates_keep, target)
-    if variant_scores is not None and not any(name.startswith("informed-") for name in names):
-        raise UsageError("--variant-scores goes with the models informed-ridge and informed-gblup")
-    if few_shot is not None and weights_out is not None:
+    if options.few_shot is not None and weights_out is not None:
         raise UsageError("--weights-out is of one fit and does not go with --few-shot")
     if permuted:
-        _require_permutable(permuted, few_shot, out)
+        _require_permutable(permuted, options.few_shot, out)
     if jobs is not None and jobs < 1:
         raise UsageError("--jobs is a number of processes", got=str(jobs), wanted="1 or more")
-    for length in (window, prior_window):
-        require_window(length)
     for path in (weights_out, genes_out):
         if path is not None:
             require_parquet(path)
     for path in (out, weights_out, genes_out):
         if path is not None:
             refuse_existing(path, force=force)
-    opened, sides = Cohort.open(cohort), Split.load(split)
-    sides.require_cohort(opened)
-    splits = draws_of(sides, str(split), few_shot, draws) or {"": sides}
-    scores = _scores(variant_scores)
-    features = _features(embeddings, opened, sides)
-    names += [name for name in features if name not in names]
-    chosen = find_baselines(names, features)
+    request = request_of(options, keep_weights=weights_out is not None)
+    opened, sides, splits = splits_of(cohort, options)
+    features = request.features(opened, sides)
+    chosen = find_baselines(request.names(features), features)
     if weights_out is not None and not any(model.of_variants for model in chosen):
         raise UsageError(
             "none of the models has weights of variants",
             where="--weights-out",
-            got=", ".join(names),
+            got=", ".join(model.name for model in chosen),
             wanted="elastic-net, ridge or gblup, say, among --models",
         )
     again = refitted(chosen) if permuted else ()
@@ -138,25 +91,17 @@ def baseline(
     with progress("baselines", len(sides.seen) * len(splits), "genes") as bar:
         for name, one in splits.items():
             runs.append(
-                run_baselines(
-                    opened,
-                    one,
-                    make_target(opened, one, target, kept),
-                    names,
-                    window,
-                    prior_window=prior_window,
-                    scores=scores,
-                    features=features,
-                    keep_weights=weights_out is not None,
+                run_asked(
+                    request.asked(opened, one),
                     jobs=jobs,
                     progress=lambda done, total: bar.advance(),
                     say=lambda text, name=name: say(f"  note: {f'{name}: ' if name else ''}{text}"),  # type: ignore[misc]
                 )
             )
-    table = _together(runs, opened, sides)
+    table = combined(runs, sides)
     if again:
-        made = make_target(opened, sides, target, kept)
-        means = _permuted_means(opened, sides, made, again, window, permuted, jobs)
+        made = request.asked(opened, sides).target
+        means = _permuted_means(opened, sides, made, again, request.window, permuted, jobs)
         table = replace(table, metadata=replace(table.metadata, permuted=means))
     write_predictions(out, table, force=force)
     if genes_out is not None:
@@ -168,14 +113,14 @@ def baseline(
     if weights_out is not None and weights is not None:
         write_weights(weights_out, weights, force=force)
     inputs = [
-        *(of_cohort(opened, cohort), *of_split(sides, split), *of_store(embeddings)),
-        *artefacts(scores=variant_scores),
+        *(of_cohort(opened, cohort), *of_split(sides, options.split), *of_store(options.embeddings)),
+        *artefacts(scores=options.variant_scores),
     ]
     for role, path in (("predictions", out), ("weights", weights_out), ("genes", genes_out)):
         if path is not None:
             record(path, outputs=[artefact(role, path)], inputs=inputs)
     fits = f", {len(splits)} fits each" if len(splits) > 1 else ""
-    say(f"{len(names)} baselines of {table.frame['gene'].n_unique()} genes{fits}; written to {out}")
+    say(f"{len(chosen)} baselines of {table.frame['gene'].n_unique()} genes{fits}; written to {out}")
     for path, what in ((weights_out, "weights"), (genes_out, "table of genes")):
         if path is not None:
             say(f"{what}: {path}")
@@ -234,35 +179,42 @@ def _permuted_means(
     return tuple((name, tuple(found)) for name, found in means.items())
 
 
-def _scores(path: Path | None) -> Any:
-    if path is None:
-        return None
-    from glm2x.baselines.scores import read_scores
+def request_of(options: FitOptions, *, keep_weights: bool) -> FitRequest:
+    """Return what the options ask for.
 
-    return read_scores(path)
+    Raises
+    ------
+    UsageError
+        They do not go together.
+    """
+    from glm2x.errors import UsageError
+    from glm2x.genome.genes import require_window
+    from glm2x.work.fit_request import FitRequest
+
+    names = tuple(name.strip() for name in options.models.split(",") if name.strip())
+    kept = listed_covariates(options.covariates_keep, options.target)
+    if options.variant_scores is not None and not any(name.startswith("informed-") for name in names):
+        raise UsageError("--variant-scores goes with the models informed-ridge and informed-gblup")
+    for length in (options.window, options.prior_window):
+        require_window(length)
+    return FitRequest(
+        names,
+        options.target,
+        options.window,
+        options.prior_window,
+        kept,
+        keep_weights,
+        options.variant_scores,
+        options.embeddings,
+    )
 
 
-def _features(store: Path | None, cohort: Cohort, split: Split) -> dict[str, Any]:
-    """Return, by the name of its model, what a store holds of the split's people."""
-    if store is None:
-        return {}
-    from glm2x.embeddings.pooled import Pooled
-    from glm2x.embeddings.store import Store
+def splits_of(cohort: Path, options: FitOptions) -> tuple[Cohort, Split, dict[str, Split]]:
+    """Return the cohort, the split, and by name the splits to fit to: that one, or draws of it."""
+    from glm2x.cohort.cohort import Cohort
+    from glm2x.cohort.split import Split
 
-    opened = Store.open(store)
-    people = (*split.train, *split.validation, *split.test)
-    return {f"ridge-{opened.spec.backbone}": Pooled(opened, cohort, people)}
-
-
-def _together(runs: list[BaselineRun], cohort: Cohort, base: Split) -> Any:
-    """Return the predictions of all draws as one table, whose splits share the base's family."""
-    import polars as pl
-
-    from glm2x.predictions import Predictions
-
-    if len(runs) == 1:
-        return runs[0].predictions
-    from dataclasses import replace
-
-    metadata = replace(runs[0].predictions.metadata, split_digest=None, split_family=base.family)
-    return Predictions(pl.concat([run.predictions.frame for run in runs]), metadata)
+    opened, sides = Cohort.open(cohort), Split.load(options.split)
+    sides.require_cohort(opened)
+    draws = draws_of(sides, str(options.split), options.few_shot, options.draws)
+    return opened, sides, draws or {"": sides}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from glm2x.commands.arguments import require_positive
+from glm2x.commands.options import RUN_DEFAULTS, RunOptions
 from glm2x.console import print_json, progress, say, show_table
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ def plan(
     overlap: int | None = None,
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     batch_size: int | None = None,
+    threads: int | None = None,
     shard_mb: int = 128,
     shard_haplotypes: int = 1_024,
 ) -> None:
@@ -86,6 +89,8 @@ def plan(
         What will compute; it is part of what a store holds.
     batch_size
         Windows that go through the model together (default: by the model).
+    threads
+        Of a process on a CPU, whoever starts it (default: one a core of this machine).
     shard_mb
         Megabytes of a shard, the unit of work, at most: what a killed process loses.
     shard_haplotypes
@@ -106,9 +111,13 @@ def plan(
         raise UsageError(
             "--reference-only embeds nobody, and --individuals names some", do="give one of them"
         )
-    _require_positive(
-        {"--batch-size": batch_size, "--shard-mb": shard_mb, "--shard-haplotypes": shard_haplotypes}
-    )
+    for option, value in (
+        ("--batch-size", batch_size),
+        ("--threads", threads),
+        ("--shard-mb", shard_mb),
+        ("--shard-haplotypes", shard_haplotypes),
+    ):
+        require_positive(option, value)
     info = get(backbone)
     opened = Cohort.open(cohort)
     genes_chosen, people_chosen = _chosen(opened, genes, individuals, split)
@@ -122,7 +131,8 @@ def plan(
         model=model,
         remote_code=remote_code,
     )
-    from glm2x.backbones.device import require_device  # torch: only now, when all else is right
+    # torch: only now, when all else is right
+    from glm2x.backbones.device import default_threads, require_device
     from glm2x.embeddings.describe import rows_of, seconds_a_window, spec_of
     from glm2x.embeddings.plan import require_room, size, unplanned, waiting, wanted_haplotypes, write_plan
     from glm2x.embeddings.spec import BYTES
@@ -176,6 +186,7 @@ def plan(
         todo,
         config,
         batch=batch,
+        threads=threads or default_threads(),
         shard_bytes=shard_mb * 1_000_000,
         shard_haplotypes=shard_haplotypes,
     )
@@ -193,15 +204,7 @@ def plan(
     say(f"planned {len(made.shards()):,} shards; glm2x embed run {out} computes them")
 
 
-def run(
-    store: Path,
-    /,
-    *,
-    cohort: Path | None = None,
-    weights: Path | None = None,
-    remote_code: bool = False,
-    processes: int | None = None,
-) -> None:
+def run(store: Path, /, options: RunOptions = RUN_DEFAULTS) -> None:
     """Compute what is planned, shard by shard, until nothing is left; several may run at once.
 
     A process that was killed loses the shard it had in hand: run it again.
@@ -210,37 +213,19 @@ def run(
     ----------
     store
         The store's folder.
-    cohort
-        The cohort's folder, where it has moved since it was planned; of several cohorts, one of them.
-    weights
-        The weights' folder, where it has moved.
-    remote_code
-        Say so again where the plan lets code run that comes with the model.
-    processes
-        How many to start on this machine (default: one a GPU, one on a CPU).
     """
     from glm2x.commands.recorded import of_store
-    from glm2x.embeddings.launch import processes_for, run_here, run_processes
-    from glm2x.embeddings.store import Store
+    from glm2x.commands.work import run_planned, where_of
     from glm2x.provenance import record
+    from glm2x.work.kinds.embed import EmbedWork
 
-    opened = Store.open(store)
-    count = processes_for(opened, processes)
-    if count > 1:
-        options = [("--cohort", cohort), ("--weights", weights)]
-        words = [word for option, value in options if value for word in (option, str(value.absolute()))]
-        run_processes(opened, count, [*words, *(["--remote-code"] if remote_code else [])])
-        record(store, outputs=of_store(store), device=opened.spec.device, add=True)
-        return
-    done = run_here(opened, cohort=cohort, weights=weights, remote_code=remote_code, progress=progress)
-    if done.passes:
-        record(store, outputs=of_store(store), device=opened.spec.device, add=True)
-    say(
-        f"{done.passes:,} windows went through the model, one for each unique haplotype; "
-        f"{done.shards:,} shards"
-    )
-    if done.elsewhere:
-        say(f"{done.elsewhere:,} shards are in the hands of other processes")
+    opened = EmbedWork.of(store.absolute(), where_of(options))
+    done = run_planned(opened, options)
+    if done is not None:
+        passes = opened.haplotypes(done)
+        if passes:
+            record(store, outputs=of_store(store), device=opened.device, add=True)
+        say(f"{passes:,} windows went through the model, one for each unique haplotype; {len(done):,} shards")
 
 
 def finish(store: Path, /) -> None:
@@ -356,14 +341,6 @@ def gc(store: Path, /) -> None:
     if done.in_hand:
         say(f"left alone {len(done.in_hand):,} files that processes have in hand")
     say(f"{len(done.removed):,} files removed, {size(done.bytes)}")
-
-
-def _require_positive(options: dict[str, int | None]) -> None:
-    from glm2x.errors import UsageError
-
-    for option, value in options.items():
-        if value is not None and value < 1:
-            raise UsageError(f"{option} is 1 or more", got=str(value))
 
 
 def _duration(seconds: float) -> str:

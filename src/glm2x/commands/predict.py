@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
+from glm2x.commands.options import PredictOptions
 from glm2x.console import progress, say
 
 
 def predict(
     checkpoint: Path,
     /,
+    options: PredictOptions,
     *,
-    cohort: Path,
     out: Path,
-    individuals: Path | None = None,
-    genes: Path | None = None,
-    split: Path | None = None,
-    embeddings: Path | None = None,
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     force: bool = False,
 ) -> None:
     """Predict people's expression, also of people without any, as a table that evaluate reads.
@@ -29,20 +24,8 @@ def predict(
     ----------
     checkpoint
         A checkpoint folder, such as RUN/checkpoint.
-    cohort
-        The people's cohort folder.
     out
         The table to write: .parquet, or .csv.
-    individuals
-        Whom to predict, one a line (default: everybody in the cohort).
-    genes
-        What to predict, one a line (default: all of the cohort).
-    split
-        Whose sides the table states (default: the split that the model was trained with).
-    embeddings
-        The embedding store, of a model trained on one (default: that of its configuration).
-    device
-        Where to compute.
     force
         Replace what is there.
     """
@@ -57,13 +40,13 @@ def predict(
 
     with once_a_machine():
         refuse_existing(out, force=force)
-    with started(TrainingConfig(device=device)) as ranks:
+    with started(TrainingConfig(device=options.device)) as ranks:
         opened, sides, chosen_genes, chosen_people = ranks.together(
             lambda: (
-                Cohort.open(cohort),
-                Split.load(split) if split else None,
-                read_list(genes) if genes else None,
-                read_list(individuals) if individuals else None,
+                Cohort.open(options.cohort),
+                Split.load(options.split) if options.split else None,
+                read_list(options.genes) if options.genes else None,
+                read_list(options.individuals) if options.individuals else None,
             )
         )
         from glm2x.backbones.device import require_device  # torch: only now, when all else is right
@@ -75,21 +58,26 @@ def predict(
             split=sides,
             genes=chosen_genes,
             individuals=chosen_people,
-            embeddings=embeddings,
-            device=device,
+            embeddings=options.embeddings,
+            device=options.device,
             progress=progress,
             ranks=ranks,
         )
         ranks.first(lambda: write_predictions(out, table, force=force))
         if ranks.is_first:
+            lists = artefacts(individuals=options.individuals, genes=options.genes)
             record(
                 out,
                 outputs=[artefact("predictions", out)],
                 inputs=[
-                    *(of_cohort(opened, cohort), *of_split(sides, split), *of_checkpoint(checkpoint)),
-                    *(*of_store(embeddings), *artefacts(individuals=individuals, genes=genes)),
+                    *(
+                        of_cohort(opened, options.cohort),
+                        *of_split(sides, options.split),
+                        *of_checkpoint(checkpoint),
+                    ),
+                    *(*of_store(options.embeddings), *lists),
                 ],
-                device=str(ranks.fabric.device) if ranks.fabric else require_device(device),
+                device=str(ranks.fabric.device) if ranks.fabric else require_device(options.device),
             )
             say(
                 f"predicted {table.frame['gene'].n_unique()} genes in "

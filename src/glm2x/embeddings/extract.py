@@ -1,19 +1,14 @@
-"""Filling a store: each process takes shards that nobody works on, until none is left."""
+"""Filling a store, shard by shard: a plan's haplotypes go through the model, and what it gives is written."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import polars as pl
 import torch
 from torch import Tensor
 
+from glm2x.backbones.device import torch_threads
 from glm2x.backbones.language import LanguageModel
 from glm2x.backbones.tiling import Tiling, embed
 from glm2x.cohort.cohort import Cohort
@@ -25,79 +20,33 @@ from glm2x.embeddings.shard import DTYPES
 from glm2x.embeddings.spec import StoreSpec
 from glm2x.embeddings.store import Store
 from glm2x.errors import DataError
-from glm2x.progress import Advance, Progress
-
-CLAIMS = "claims"
+from glm2x.progress import Advance
 
 
-@dataclass(frozen=True)
-class Extracted:
-    """What a process has done.
-
-    Attributes
-    ----------
-    passes
-        Windows that it sent through the model.
-    shards
-        Shards that it wrote.
-    elsewhere
-        Shards that other processes had in hand when it ended.
-    """
-
-    passes: int
-    shards: int
-    elsewhere: int
-
-
-def extract(
-    store: Store,
-    plan: Plan,
-    cohort: Cohort,
-    model: LanguageModel,
-    device: torch.device,
-    progress: Progress,
-) -> Extracted:
-    """Work on a plan's shards until none is left that is neither stored nor in somebody else's hands.
-
-    A process that is killed loses the shard it has in hand, and its claim with it.
+class Extractor:
+    """Computes shards of a plan, one at a time.
 
     Raises
     ------
     DataError
         The cohort is another than the planned one, or the model another than the store's.
     """
-    require_cohort(plan, cohort)
-    require_model(store, model)
-    model.to(device)
-    dictionary = HaplotypeDictionary(cohort, store.spec.window)
-    todo = _todo(store, plan.shards())
-    passes = shards = 0
-    with progress("embed", sum(map(len, todo)), "windows") as bar:
-        while todo:
-            done = told = 0
-            for lines in todo:
-                name = lines["shard"][0]
-                with _claimed(store.folder, name) as mine:
-                    if not mine:
-                        continue
-                    told += len(lines)
-                    if store.has_shard(name):
-                        bar.advance(len(lines), "by another process")
-                        continue
-                    values = _compute(model, dictionary, lines, store.spec, plan.batch, device, bar)
-                    store.write_shard(lines["key"].to_list(), values)
-                passes, shards, done = passes + len(lines), shards + 1, done + 1
-            before, todo = todo, _todo(store, todo)
-            bar.advance(sum(map(len, before)) - sum(map(len, todo)) - told, "by another process")
-            if not done:
-                break
-    return Extracted(passes, shards, len(todo))
 
+    def __init__(
+        self, store: Store, plan: Plan, cohort: Cohort, model: LanguageModel, device: torch.device
+    ) -> None:
+        require_cohort(plan, cohort)
+        require_model(store, model)
+        self.store, self.plan, self.device = store, plan, device
+        self.model = model.to(device)
+        self.dictionary = HaplotypeDictionary(cohort, store.spec.window)
 
-def _todo(store: Store, shards: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
-    """Return the shards of which the store lacks something."""
-    store.refresh()
-    return [lines for lines in shards if store.missing(lines["key"].to_list())]
+    def write(self, lines: pl.DataFrame, bar: Advance) -> None:
+        """Compute the haplotypes of a shard's lines, by the plan's threads and batches, and write them."""
+        with torch_threads(self.plan.threads):
+            spec, batch = self.store.spec, self.plan.batch
+            values = _compute(self.model, self.dictionary, lines, spec, batch, self.device, bar)
+        self.store.write_shard(lines["key"].to_list(), values)
 
 
 def _compute(
@@ -185,44 +134,3 @@ def require_cohort(plan: Plan, cohort: Cohort) -> None:
 def require_model(store: Store, model: LanguageModel) -> None:
     """Refuse a model that is not the store's (`DataError`): other weights, another layer or precision."""
     replace(store.spec, model=dict(model.spec)).require_same(store.spec, str(store.folder))
-
-
-@contextmanager
-def _claimed(folder: Path, shard: str) -> Iterator[bool]:
-    """Give whether this process may work on a shard; it is claimed until the block ends, or the process.
-
-    Two that work on the same one write the same file: a file system without locks costs time, no more.
-    """
-    claims = folder / CLAIMS
-    claims.mkdir(exist_ok=True)
-    path = claims / shard
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)  # a link could lead anywhere
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EWOULDBLOCK, errno.EAGAIN):
-                yield False
-                return
-        try:
-            yield True
-        finally:
-            path.unlink(missing_ok=True)
-    finally:
-        os.close(handle)
-
-
-def claims(folder: Path) -> int:
-    """Return how many shards processes have in hand; what killed ones have left is not counted."""
-    return sum(_is_held(path) for path in (folder / CLAIMS).glob("*"))
-
-
-def _is_held(path: Path) -> bool:
-    try:
-        with path.open() as handle:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:  # done meanwhile
-        return False
-    except OSError as error:
-        return error.errno in (errno.EWOULDBLOCK, errno.EAGAIN)
-    return False

@@ -124,6 +124,9 @@ class Plan:
         gene, row, key, shard.
     batch
         Windows that go through the model together.
+    threads
+        Of a process on a CPU, on whose number the last bits depend; None, in plans of earlier versions: as
+        many as torch takes.
     backbone
         What the model was built from; see `BackboneConfig`.
     """
@@ -133,6 +136,7 @@ class Plan:
     cohort_digest: str
     table: pl.DataFrame
     batch: int
+    threads: int | None
     backbone: BackboneConfig
 
     def shards(self) -> list[pl.DataFrame]:
@@ -179,6 +183,7 @@ def write_plan(
     backbone: BackboneConfig,
     *,
     batch: int,
+    threads: int | None = None,
     shard_bytes: int = SHARD_BYTES,
     shard_haplotypes: int = SHARD_HAPLOTYPES,
 ) -> Plan:
@@ -195,13 +200,14 @@ def write_plan(
         "cohort": str(cohort.folder.absolute()),
         "cohort_digest": cohort.digest,
         "batch": batch,
+        "threads": threads,
         "backbone": backbone.model_dump(mode="json"),
     }
     folder = store.folder / PLANS
     with write_aside(folder / f"{name}.parquet", force=True) as aside:
         table.write_parquet(aside)
     write_json(folder / f"{name}.json", content, force=True)  # its appearance makes it a plan
-    return Plan(name, cohort.folder, cohort.digest, table, batch, backbone)
+    return Plan(name, cohort.folder, cohort.digest, table, batch, threads, backbone)
 
 
 def read_plans(folder: Path) -> list[Plan]:
@@ -223,12 +229,15 @@ def _read_plan(path: Path) -> Plan:
     try:
         table = pl.read_parquet(table_path)
         cohort, cohort_digest, batch = content["cohort"], content["cohort_digest"], content["batch"]
+        threads = content.get("threads")
         backbone = BackboneConfig.model_validate(content["backbone"])
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, KeyError) as error:
         raise _damaged(path, f"{type(error).__name__}: {error}") from error
     if type(batch) is not int or not 1 <= batch < 2**31:
         raise _damaged(path, f"batch {batch}")
-    plan = Plan(path.stem, Path(str(cohort)), str(cohort_digest), table, batch, backbone)
+    if threads is not None and (type(threads) is not int or not 1 <= threads < 2**15):
+        raise _damaged(path, f"threads {threads}")
+    plan = Plan(path.stem, Path(str(cohort)), str(cohort_digest), table, batch, threads, backbone)
     fault = _fault(plan)
     if fault is not None:
         raise _damaged(table_path, fault)

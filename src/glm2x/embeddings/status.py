@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from glm2x.embeddings.extract import claims
+from glm2x.claims import claims
 from glm2x.embeddings.plan import read_plans
 from glm2x.embeddings.shard import shard_path
 from glm2x.embeddings.store import Store

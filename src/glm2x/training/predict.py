@@ -110,6 +110,72 @@ def predict_reference(
     return predicted[:, 0]
 
 
+class Predictor:
+    """A checkpoint's model with its inputs, ready to predict some people, gene by gene.
+
+    Parameters
+    ----------
+    folder
+        The checkpoint.
+    cohort
+        Whose haplotypes.
+    people
+        int64 [P]: columns of the cohort, or all `REFERENCE`.
+    source, embeddings, device, ranks
+        See `predict`.
+
+    Attributes
+    ----------
+    windows, passes
+        How many windows were asked for so far, and how many unique haplotypes of them were computed.
+
+    Raises
+    ------
+    DataError
+        The checkpoint is damaged, or the store is another than the model's.
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        cohort: Cohort,
+        people: NDArray[np.int64],
+        *,
+        source: HaplotypeSource | None = None,
+        embeddings: Path | str | None = None,
+        device: str = "auto",
+        ranks: Ranks = ALONE,
+    ) -> None:
+        model, self._checkpoint = ranks.together(lambda: load_model(folder))
+        config = self._checkpoint.config
+        self._window, self._people = config.window, people
+        self._columns = HAPLOTYPE_COLUMNS[config.haplotypes]
+        haplotypes = source or HaplotypeDictionary(cohort, config.window)
+        self._inputs = ranks.together(lambda: _inputs(model, self._checkpoint, haplotypes, embeddings))
+        self._place = torch.device(require_device(device)) if ranks.fabric is None else ranks.fabric.device
+        self._model = model.to(self._place)
+        self._at_once = model.windows_at_once(config.window)
+        self.windows, self.passes = 0, 0
+
+    def require(self, genes: Sequence[str]) -> None:
+        """Raise `DataError` where the model reads a store that lacks haplotypes of the genes."""
+        if isinstance(self._inputs, Embeddings):
+            inputs = self._inputs
+            rows = [(name, rows_of(inputs.gene(name), self._people, self._columns)[0]) for name in genes]
+            inputs.require(rows)
+
+    def gene(self, name: str) -> NDArray[np.float64]:
+        """Return a gene's predictions, float64 [P]; see `predict`."""
+        haplotypes = self._inputs.gene(name)
+        _require_window(haplotypes, name, self._window, self._checkpoint)
+        unique, index = rows_of(haplotypes, self._people, self._columns)
+        self.windows += index.size
+        self.passes += 1 if unique is None else len(unique)
+        return predict_gene(
+            self._model, self._inputs, name, self._people, self._columns, self._place, self._at_once
+        )
+
+
 def _predict(
     folder: Path | str,
     cohort: Cohort,
@@ -123,40 +189,26 @@ def _predict(
 ) -> NDArray[np.float64]:
     chosen = cohort.gene_ids if genes is None else tuple(genes)
     cohort.gene_index(chosen)  # unknown genes are named before anything is computed
-    model, checkpoint = ranks.together(lambda: load_model(folder))
-    config = checkpoint.config
-    if source is None:
-        source = HaplotypeDictionary(cohort, config.window)
-    columns = HAPLOTYPE_COLUMNS[config.haplotypes]
+    predictor = Predictor(
+        folder, cohort, people, source=source, embeddings=embeddings, device=device, ranks=ranks
+    )
     own = chosen[ranks.rank :: ranks.size]
-    inputs = ranks.together(lambda: _inputs(model, checkpoint, source, embeddings, own, people))
-    place = torch.device(require_device(device)) if ranks.fabric is None else ranks.fabric.device
-    model.to(place)
-    at_once = model.windows_at_once(config.window)
+    ranks.together(lambda: predictor.require(own))
     predicted = np.zeros((len(chosen), len(people)))
-    asked = np.zeros(2)  # windows, and unique haplotypes of them
     mine = range(ranks.rank, len(chosen), ranks.size)
     with (progress if ranks.is_first else silent)("predict", len(mine), "genes") as bar:
         for row in mine:
-            name = chosen[row]
-            _require_window(inputs.gene(name), name, config.window, checkpoint)
-            unique, index = rows_of(inputs.gene(name), people, columns)
-            asked += np.array([index.size, 1 if unique is None else len(unique)])
-            predicted[row] = predict_gene(model, inputs, name, people, columns, place, at_once)
-            bar.advance(1, name)
-    count_passes(*(int(number) for number in ranks.total(asked)))
+            predicted[row] = predictor.gene(chosen[row])
+            bar.advance(1, chosen[row])
+    asked = ranks.total(np.array([predictor.windows, predictor.passes], dtype=np.float64))
+    count_passes(*(int(number) for number in asked))
     return ranks.total(predicted)
 
 
 def _inputs(
-    model: ExpressionModel,
-    checkpoint: Checkpoint,
-    source: HaplotypeSource,
-    embeddings: Path | str | None,
-    genes: Sequence[str],
-    people: NDArray[np.int64],
+    model: ExpressionModel, checkpoint: Checkpoint, source: HaplotypeSource, embeddings: Path | str | None
 ) -> Inputs:
-    """Return what gives the model its inputs, after a store was found to be the model's and to hold them."""
+    """Return what gives the model its inputs, after a store was found to be the model's."""
     config = checkpoint.config
     if not model.backbone.precomputed:
         if embeddings is not None:
@@ -169,8 +221,6 @@ def _inputs(
     inputs = inputs_of(source, embeddings or config.embeddings)
     assert isinstance(inputs, Embeddings)
     StoreSpec.from_json(model.backbone.spec).require_same(inputs.store.spec, str(inputs.store.folder))
-    columns = HAPLOTYPE_COLUMNS[config.haplotypes]
-    inputs.require([(name, rows_of(inputs.gene(name), people, columns)[0]) for name in genes])
     return inputs
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from glm2x import __version__
 from glm2x.cohort.cohort import Cohort
@@ -53,57 +55,92 @@ def predictions_of(
     DataError
         The checkpoint is damaged, or has learnt from the split's test people or unseen genes.
     """
+    asked = requested(folder, cohort, split=split, genes=genes, individuals=individuals)
+    predicted = predict(
+        folder,
+        cohort,
+        asked.genes,
+        asked.individuals,
+        embeddings=embeddings,
+        device=device,
+        progress=progress,
+        ranks=ranks,
+    )
+    return asked.table(cohort, predicted)
+
+
+@dataclass(frozen=True)
+class Requested:
+    """What a table of predictions is to be of.
+
+    Attributes
+    ----------
+    checkpoint
+    split
+        Whose sides the table states.
+    genes, individuals
+        In the order of the table, genes by their names in the cohort.
+    """
+
+    checkpoint: Checkpoint
+    split: Split
+    genes: tuple[str, ...]
+    individuals: tuple[str, ...]
+
+    def table(self, cohort: Cohort, predicted: NDArray[np.float64]) -> Predictions:
+        """Return the table of predictions, float64 [genes, individuals]."""
+        checkpoint, sides = self.checkpoint, self.split
+        config, metadata = checkpoint.config, checkpoint.metadata
+        target = _target(checkpoint, cohort, sides)
+        where = np.ix_(cohort.gene_index(self.genes), cohort.individual_index(self.individuals))
+        frame = from_matrix(
+            model=config.backbone.name,
+            strategy="reference" if checkpoint.state.phase == "reference" else config.strategy,
+            genes=self.genes,
+            individuals=self.individuals,
+            predicted=predicted,
+            observed=None if target is None else target.values[where],
+            gene_split=sides.gene_split,
+            individual_split=sides.individual_split,
+            seed=config.training.seed,
+            train_individuals=metadata.train_individuals,
+            draw=Split.load(checkpoint.split).draw,
+        )
+        return Predictions(
+            frame,
+            PredictionMetadata(
+                target=metadata.target,
+                window=metadata.window,
+                cohort_digest=cohort.digest,
+                split_digest=sides.digest,
+                glm2x_version=__version__,
+                split_family=sides.family,
+                covariates=_covariates(checkpoint, target),
+                checkpoint_digest=checkpoint.digest,
+            ),
+        )
+
+
+def requested(
+    folder: Path | str,
+    cohort: Cohort,
+    *,
+    split: Split | None = None,
+    genes: Sequence[str] | None = None,
+    individuals: Sequence[str] | None = None,
+) -> Requested:
+    """Look at what a table is to be of before anything is predicted; see `predictions_of`."""
     checkpoint = load_checkpoint(folder)
-    config, metadata = checkpoint.config, checkpoint.metadata
-    learnt = Split.load(checkpoint.split)
-    sides = split or learnt
+    sides = split or Split.load(checkpoint.split)
     Touched.by(checkpoint).require_apart(
         sides,
         what="the model",
         where=str(checkpoint.folder),
         do="leave --split out, or train a model with this split",
     )
-    gene_rows = np.arange(len(cohort.genes)) if genes is None else cohort.gene_index(genes)
+    rows = np.arange(len(cohort.genes)) if genes is None else cohort.gene_index(genes)
     people = cohort.individuals if individuals is None else tuple(individuals)
-    chosen = tuple(cohort.gene_ids[row] for row in gene_rows)
-    predicted = predict(
-        folder,
-        cohort,
-        chosen,
-        people,
-        embeddings=embeddings,
-        device=device,
-        progress=progress,
-        ranks=ranks,
-    )
-    target = _target(checkpoint, cohort, sides)
-    observed = None if target is None else target.values
-    frame = from_matrix(
-        model=config.backbone.name,
-        strategy="reference" if checkpoint.state.phase == "reference" else config.strategy,
-        genes=chosen,
-        individuals=people,
-        predicted=predicted,
-        observed=None if observed is None else observed[np.ix_(gene_rows, cohort.individual_index(people))],
-        gene_split=sides.gene_split,
-        individual_split=sides.individual_split,
-        seed=config.training.seed,
-        train_individuals=metadata.train_individuals,
-        draw=learnt.draw,
-    )
-    return Predictions(
-        frame,
-        PredictionMetadata(
-            target=metadata.target,
-            window=metadata.window,
-            cohort_digest=cohort.digest,
-            split_digest=sides.digest,
-            glm2x_version=__version__,
-            split_family=sides.family,
-            covariates=_covariates(checkpoint, target),
-            checkpoint_digest=checkpoint.digest,
-        ),
-    )
+    return Requested(checkpoint, sides, tuple(cohort.gene_ids[row] for row in rows), people)
 
 
 def _target(checkpoint: Checkpoint, cohort: Cohort, split: Split) -> Target | None:
