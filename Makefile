@@ -1,9 +1,10 @@
 # The two commands a fresh machine needs: `make demo` and `make test`.
-# VENV and PYTHON may be given: make test VENV=/somewhere/env PYTHON=python3.12
+# VENV, PYTHON and JOBS may be given: make test VENV=/somewhere/env PYTHON=python3.12 JOBS=8
 
 VENV ?= .venv
 PYTHON ?= python3
 OUT ?= demo-out
+JOBS ?= 2
 PIP = $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
 PINNED = --constraint constraints.txt
 
@@ -13,7 +14,7 @@ demo: $(VENV)/.installed
 	$(VENV)/bin/glm2x demo --out $(OUT) --force
 
 test: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .

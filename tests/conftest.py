@@ -20,8 +20,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does,
 
 # The same cases at every run, so that a change is judged by what it changed; HYPOTHESIS_PROFILE=explore
 # looks at new ones.
-settings.register_profile("fixed", derandomize=True, database=None)
-settings.register_profile("explore", print_blob=True)
+settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
+settings.register_profile("explore", print_blob=True, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 ROOT = Path(__file__).parents[1]

@@ -18,7 +18,8 @@ from glm2x.genome.haplotypes.variants import PhasedVariants
 from glm2x.predictions import PredictionMetadata, Predictions
 from glm2x.report.loci import read_loci
 from glm2x.report.sections.loci import PATTERNS, carriers
-from report_folder import HOSTILE, page_of, write_folder
+from report_folder import HOSTILE, write_folder
+from report_page import page_of
 
 PLACES = (5_000, 9_990, 31_000)  # the first two in the window of G1, the last in that of g2
 

@@ -13,18 +13,8 @@ import pytest
 from glm2x.errors import DataError, UsageError
 from glm2x.predictions import read_predictions
 from glm2x.report import write_report
-from report_folder import (
-    HEADINGS,
-    HOSTILE,
-    MAIN,
-    ROWS,
-    Page,
-    change_metrics,
-    label_of,
-    page_of,
-    write_folder,
-    write_run,
-)
+from report_folder import HEADINGS, HOSTILE, MAIN, ROWS, change_metrics, label_of, write_folder, write_run
+from report_page import Page, page_of
 
 MODEL = "onehot reference-then-personal"
 

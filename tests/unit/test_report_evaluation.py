@@ -16,7 +16,8 @@ from glm2x.report.figures.heritability import heritability_scatter
 from glm2x.report.figures.style import MANY_POINTS
 from glm2x.report.parts import Cell, Column, Table, TableRow, without_empty
 from glm2x.report.roles import arrange, figure_names
-from report_folder import HEADINGS, HOSTILE, MAIN, Page, add_few_shot, change_metrics, page_of, write_folder
+from report_folder import HEADINGS, HOSTILE, MAIN, add_few_shot, change_metrics, write_folder
+from report_page import Page, page_of
 
 MODEL = "onehot reference-then-personal"
 BLUE, ORANGE = Look("#0072b2", "o"), Look("#e69f00", "D")

@@ -10,7 +10,8 @@ import pytest
 from glm2x.provenance import command
 from glm2x.report import write_report
 from glm2x.sidecar import IN_FOLDER, Artefact, History, Made, dump
-from report_folder import HOSTILE, page_of, write_folder, write_run
+from report_folder import HOSTILE, write_folder, write_run
+from report_page import page_of
 
 BUILD = Made(
     words=("cohort", "build", "--variants", "my data/people.vcf.gz", "--out", "cohort"),

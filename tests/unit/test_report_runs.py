@@ -15,7 +15,8 @@ from glm2x.report.pairs import told_apart
 from glm2x.report.results import read_results
 from glm2x.report.run_table import run_table, shared_settings
 from glm2x.report.runs import Joint, RunOf, read_run
-from report_folder import HOSTILE, MAIN, Page, change_metrics, write_folder, write_run
+from report_folder import HOSTILE, MAIN, change_metrics, write_folder, write_run
+from report_page import Page
 
 LOSS = "lowest validation loss"
 ROWS = {("ridge", None): 1.0, ("onehot", "reference"): 0.05, ("onehot", "personal"): 0.7}

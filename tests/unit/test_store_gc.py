@@ -132,7 +132,7 @@ def test_verify_counts_shards(store: Store) -> None:
             told.append((n, message))
 
     @contextmanager
-    def progress(label: str, total: int) -> Iterator[Counter]:
+    def progress(label: str, total: int, unit: str = "") -> Iterator[Counter]:
         told.append((label, total))
         yield Counter()
 

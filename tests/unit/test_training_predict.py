@@ -144,7 +144,7 @@ def test_progress_counts_genes(run: RunFolder) -> None:
             counted.append((n, message))
 
     @contextmanager
-    def progress(label: str, total: int):
+    def progress(label: str, total: int, unit: str = ""):
         counted.append((total, label))
         yield Bar()
 

@@ -369,7 +369,7 @@ def test_progress_counts_every_step_and_reports_every_epoch(tmp_path: Path) -> N
             seen[self.label][2] += [message] if message else []
 
     @contextmanager
-    def progress(label: str, total: int) -> Any:
+    def progress(label: str, total: int, unit: str = "") -> Any:
         seen[label] = [total, 0, []]
         yield Bar(label)
 

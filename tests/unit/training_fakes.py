@@ -138,7 +138,7 @@ def stop_after(steps: int) -> Any:
                 raise StoppedError
 
     @contextmanager
-    def progress(label: str, total: int) -> Iterator[Bar]:
+    def progress(label: str, total: int, unit: str = "") -> Iterator[Bar]:
         yield Bar()
 
     return progress
