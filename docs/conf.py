@@ -43,6 +43,9 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 900
 nb_merge_streams = True
 
+# axes in the shapes of docstrings, such as genes, are no references
+suppress_warnings = ["ref.python"]
+
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True
