@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from glm2x.evaluation.evaluate import Evaluation
     from glm2x.evaluation.together import Origin
     from glm2x.predictions import Predictions
+    from glm2x.sidecar import Artefact
 
 # of runs with the same setting these may differ: where things lie and are computed, and the seed
 _NO_SETTING = {"out", "cohort", "split", "embeddings", "start_from"}
@@ -99,6 +100,7 @@ def compare(
     from glm2x.evaluation.evaluate import evaluate
     from glm2x.evaluation.together import put_together
     from glm2x.files import refuse_existing
+    from glm2x.provenance import artefact, record_with_history
 
     refuse_existing(out, force=force)
     work = _Work(cohort, split, predict=predict, force=force)
@@ -120,8 +122,25 @@ def compare(
         force=force,
         progress=progress,
     )
+    record_with_history(out, outputs=[artefact("evaluation", out)], inputs=_read(results))
     models = {r.path: together.models.get(r.name, "") for r in results if r.kind == "run"}
     return Compared(made, models, (*work.notes, *together.notes))
+
+
+def _read(results: Sequence[Result]) -> list[Artefact]:
+    """Return what the results are known by, for the record of the comparison."""
+    from glm2x.commands.recorded import checkpoints_in
+    from glm2x.provenance import artefact
+
+    found: list[Artefact] = []
+    for result in results:
+        if result.kind == "run":
+            found += checkpoints_in(result.path / "checkpoint")
+        elif result.kind == "evaluation":
+            found.append(artefact("predictions", result.path / "predictions.parquet"))
+        else:
+            found.append(artefact("predictions", result.path))
+    return found
 
 
 class _Work:

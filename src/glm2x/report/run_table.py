@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import polars as pl
+
+from glm2x.report.data import Data, frame
 from glm2x.report.format import MISSING, clean, count, counted, duration, interval, is_number, number
 from glm2x.report.parts import Cell, Column, Table, TableRow
 from glm2x.report.results import Results, cell_words
@@ -83,7 +86,22 @@ def run_table(results: Results, runs: Sequence[Run]) -> Table | None:
         *outcome,
         *(_column(runs, key) for key in others),
     )
-    return Table(f"{counted(len(runs), 'run')}: what differs, and what came of it", columns, tuple(rows))
+    title = f"{counted(len(runs), 'run')}: what differs, and what came of it"
+    return Table(title, columns, tuple(rows), data=_data(results, runs))
+
+
+def _data(results: Results, runs: Sequence[Run]) -> Data:
+    numbers = ("mean_pearson", "validation_loss", "validation_pearson", "seconds")
+    schema = {"run": pl.String, "row": pl.String, "seed": pl.Int64} | dict.fromkeys(numbers, pl.Float64)
+    lines = []
+    for row, members in _by_row(results, runs):
+        for run in members:
+            values = (_own_r(results, row, run), *_lowest(run), _seconds(run))
+            named = {"run": run.name, "row": None if row is None else row.label}
+            lines.append(
+                named | {"seed": run.setting("training.seed")} | dict(zip(numbers, values, strict=True))
+            )
+    return Data("runs", "One line a run; its whole configuration stands on the page.", frame(lines, schema))
 
 
 def _column(runs: Sequence[Run], key: str) -> Column:
@@ -142,17 +160,22 @@ def _ci(results: Results, row: Row | None) -> Cell:
 
 def _outcome(run: Run) -> tuple[Cell, ...]:
     """Return the lowest validation loss of the last phase, r there, and the time of training."""
+    loss, r = _lowest(run)
+    return (Cell(number(loss, 4)), Cell(number(r)), Cell(duration(_seconds(run))))
+
+
+def _lowest(run: Run) -> tuple[float | None, float | None]:
+    """Return the lowest validation loss of the last phase, and r there."""
     last: Phase | None = run.phases[-1] if run.phases else None
-    at = None if last is None or last.chosen is None else last.epochs.index(last.chosen)
-    loss = r = None
-    if last is not None and at is not None:
-        loss, r = last.validation[at], last.pearson[at]
+    if last is None or last.chosen is None:
+        return None, None
+    at = last.epochs.index(last.chosen)
+    return last.validation[at], last.pearson[at]
+
+
+def _seconds(run: Run) -> float | None:
     seconds = run.facts.get("seconds")
-    return (
-        Cell(number(loss, 4)),
-        Cell(number(r)),
-        Cell(duration(float(seconds) if is_number(seconds) else None)),
-    )
+    return float(seconds) if is_number(seconds) else None
 
 
 def _differing(runs: Sequence[Run]) -> list[str]:

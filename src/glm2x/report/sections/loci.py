@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
+from glm2x.report.data import Data
 from glm2x.report.figures.locus import STEMS, Carried, Trace, locus_figure
 from glm2x.report.format import base_pairs, clean, count, counted, number, shorten
 from glm2x.report.loci import Locus, read_loci
@@ -41,10 +43,30 @@ def context(subject: Subject) -> dict[str, Any]:
             "genotypes and a gene with variants. To add them:",
             _EVALUATE,
         )
-        return {"plates": [], "note": "", "missing_parts": [lacking]}
+        return {"plates": [], "note": "", "missing_parts": [lacking], "data": None}
     names = {row.label: row for row in subject.results.rows}
     plates = [_plate(i, locus, names, unit(subject.results)) for i, locus in enumerate(found)]
-    return {"plates": plates, "note": _note(found, names), "missing_parts": []}
+    return {"plates": plates, "note": _note(found, names), "missing_parts": [], "data": _data(found)}
+
+
+def _data(found: Sequence[Locus]) -> Data:
+    """Return the stems of all figures: one line a gene, variant and row."""
+    frames = [
+        pl.DataFrame(
+            {
+                "gene": locus.gene,
+                "row": label,
+                "distance": locus.distance,
+                "frequency": locus.frequency,
+                "observed_dosage_pearson": locus.observed,
+                "predicted_dosage_pearson": locus.predicted[i],
+            }
+        )
+        for locus in found
+        for i, label in enumerate(locus.models)
+    ]
+    what = "One line a gene, row and variant of its window; haplotypes and people are in loci.parquet."
+    return Data("loci", what, pl.concat(frames).with_columns(pl.col(pl.Float64).fill_nan(None)))
 
 
 def _note(found: Sequence[Locus], names: dict[str, Row]) -> str:

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from glm2x.provenance import words as words_of_running
+from glm2x.report.data import Data, frame
 from glm2x.report.format import MISSING, clean, count, counted, duration, join_words, number
 from glm2x.report.outline import commands
 from glm2x.report.parts import Cell, Column, Missing, Table, TableRow, without_empty
@@ -47,7 +50,8 @@ def context(subject: Subject) -> dict[str, Any]:
         }
         return {**none, "missing_parts": [Missing(lacking)], "outline": outline}
     lines = [Line(_typed(made), _cost(made)) for made in history.made]
-    lines.append(Line(_report_command(subject, history), "this page"))
+    if words_of_running() != history.made[-1].words:  # a comparison is evaluated and drawn by one command
+        lines.append(Line(_report_command(subject, history), "this page"))
     lacking_parts = [Missing(_unrecorded(one)) for one in history.unrecorded]
     return {
         "lines": lines,
@@ -141,7 +145,28 @@ def _cost_table(history: History) -> Table:
         Column("passes"),
         Column("saved"),
     )
-    return without_empty(Table("Time, memory and passes of each command", columns, tuple(rows)))
+    title = "Time, memory and passes of each command"
+    return without_empty(Table(title, columns, tuple(rows), data=_cost_data(history)))
+
+
+def _cost_data(history: History) -> Data:
+    whole = dict.fromkeys(("peak_bytes", "child_peak_bytes"), pl.Int64)
+    counts = dict.fromkeys(("windows", "passes"), pl.Int64)
+    schema = {"command": pl.String, "wrote": pl.String, "seconds": pl.Float64, **whole}
+    lines = [
+        {
+            "command": clean(shlex.join(made.words)),
+            "wrote": clean(made.outputs[0].path) if made.outputs else None,
+            "seconds": made.seconds,
+            "peak_bytes": made.peak,
+            "child_peak_bytes": made.child_peak,
+            "device": clean(made.device) if made.device else None,
+            "windows": made.windows,
+            "passes": made.passes,
+        }
+        for made in history.made
+    ]
+    return Data("cost", "One line a command.", frame(lines, schema | {"device": pl.String} | counts))
 
 
 def stage(made: Made) -> str:
