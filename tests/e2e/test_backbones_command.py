@@ -67,8 +67,8 @@ def test_json_is_all_that_stands_on_standard_output(capsys: pytest.CaptureFixtur
     assert onehot == every[0]
     assert (onehot["kind"], onehot["width"], onehot["lacks"]) == ("trainable", 48, [])
     assert list(onehot) == [
-        *("name", "kind", "input", "output", "width", "head", "parameters", "memory", "weights", "licence"),
-        "lacks",
+        *("name", "package", "kind", "input", "output", "width", "head", "parameters", "memory", "weights"),
+        *("licence", "lacks"),
     ]
 
 
