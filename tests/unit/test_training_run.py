@@ -355,7 +355,7 @@ def test_lightning_is_imported_when_training_starts_and_not_before() -> None:
     assert done.stdout.strip() == "False"
 
 
-def test_progress_counts_every_step_and_reports_every_epoch(tmp_path: Path) -> None:
+def test_progress_counts_every_sample_and_reports_every_epoch(tmp_path: Path) -> None:
     from contextlib import contextmanager
 
     seen: dict[str, list[Any]] = {}
@@ -375,8 +375,8 @@ def test_progress_counts_every_step_and_reports_every_epoch(tmp_path: Path) -> N
 
     run_training(tmp_path / "run", progress=progress)
     assert {label: counts[:2] for label, counts in seen.items()} == {
-        "reference phase": [3, 3],
-        "personal phase": [18, 18],
+        "reference phase": [9, 9],  # 3 epochs of 3 genes
+        "personal phase": [69, 69],  # 3 epochs of 23 people and genes
     }
     assert seen["personal phase"][2][1].startswith("epoch 2/3: loss ")
 
