@@ -376,7 +376,7 @@ def test_progress_counts_every_sample_and_reports_every_epoch(tmp_path: Path) ->
     run_training(tmp_path / "run", progress=progress)
     assert {label: counts[:2] for label, counts in seen.items()} == {
         "reference phase": [9, 9],  # 3 epochs of 3 genes
-        "personal phase": [69, 69],  # 3 epochs of 23 people and genes
+        "personal phase": [69, 69],  # 3 epochs of 23 samples
     }
     assert seen["personal phase"][2][1].startswith("epoch 2/3: loss ")
 

@@ -133,7 +133,7 @@ def stop_after(steps: int) -> Any:
     class Bar:
         def advance(self, n: int = 1, message: str = "") -> None:
             nonlocal done
-            done += n
+            done += n > 0  # a step counts its samples at once
             if done >= steps and n:
                 raise StoppedError
 
