@@ -140,7 +140,7 @@ def test_verify_counts_shards(store: Store) -> None:
     problems = verify(store, progress).problems
     assert problems == (Problem(shard(store, 4, 5).stem, None, None, problems[0].what),)
     assert "no such file" in problems[0].what
-    assert told[0] == ("verifying shards", 2)
+    assert told[0] == ("verify", 2)
     assert sum(n for n, _ in told[1:]) == 2  # type: ignore[misc]
     assert told[-1][1] in ("", "1 problems")  # type: ignore[index]
 

@@ -48,7 +48,10 @@ def require_model(checkpoint: Checkpoint) -> None:
         backbone, makes no model, or another.
     """
     told = checkpoint.metadata
-    info = get_as_made(told.backbone, told.backbone_package, str(checkpoint.folder))
+    try:
+        info = get_as_made(told.backbone, told.backbone_package, str(checkpoint.folder))
+    except UsageError as error:  # one that glm2x does not have
+        raise _no_model(checkpoint, error.what) from error
     if info.package != told.backbone_package:
         say(
             f"{checkpoint.folder} was trained with the backbone {info.name} of {told.backbone_package}, and "
@@ -59,12 +62,8 @@ def require_model(checkpoint: Checkpoint) -> None:
             model = build_model(checkpoint.config, checkpoint.metadata.backbone_spec)
     except (Glm2xError, LookupError, RuntimeError, TypeError, ValueError, OverflowError) as error:
         what = error.what if isinstance(error, Glm2xError) else str(error).splitlines()[0]
-        raise DataError(
-            "the checkpoint's configuration makes no model",
-            where=str(checkpoint.folder / CONFIG),
-            got=f"no key {what}" if isinstance(error, KeyError) else what,
-            do="restore it from a copy, or train again",
-        ) from error
+        what = f"no key {what}" if isinstance(error, KeyError) else what
+        raise _no_model(checkpoint, what) from error
     checkpoint.require_fit(model)
 
 
@@ -140,3 +139,12 @@ def starting_point(config: TrainConfig, split: Split) -> Checkpoint:
         do="start from one that was trained with this split, or from scratch",
     )
     return checkpoint
+
+
+def _no_model(checkpoint: Checkpoint, what: str) -> DataError:
+    return DataError(
+        "the checkpoint's configuration makes no model",
+        where=str(checkpoint.folder / CONFIG),
+        got=what,
+        do="restore it from a copy, or train again",
+    )
