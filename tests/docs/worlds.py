@@ -359,6 +359,7 @@ def own_cohort(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
         pytest.skip("needs bcftools")
     with WORLDS["demo"].prepare(folder, shared) as environment:
         shutil.move(folder / "cohort.vcf.gz", folder / "phased.vcf.gz")
+        (folder / "cohort.vcf.gz.tbi").unlink()
         shutil.move(folder / "genotype-pcs.txt", folder / "covariates.txt")
         bed = pl.read_csv(folder / "expression.bed.gz", separator="\t", infer_schema_length=None)
         bed.drop("#chr", "start", "end", "length", "strand").write_csv(
