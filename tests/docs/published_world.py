@@ -79,6 +79,7 @@ _SMALL_TOWER = r"--set window=$([ $model = evo2 -o $model = caduceus-ph ] && ech
     (r"window=11000", "window=900"),
     (r"(train \$model-\$strategy) (--set cohort.*embeddings)", rf"\1 {_SMALL_TOWER} {EPOCH} \2"),
     (r"(train \$model-\$strategy) (--set cohort)", rf"\1 {_SMALL_S2F} \2"),
+    (r"(glm2x embed run stores/.model)", r"\1 --workers 1"),  # here, where the stand-ins of Evo2 are
     (r"(glm2x embed plan --backbone caduceus-ph)", r"\1 --window 512"),
     (r"(glm2x train caduceus-ph-personal)", rf"\1 --set window=512 {EPOCH}"),
     (r"(glm2x embed import .*) --window 64000", r"\1 --window 512"),

@@ -180,6 +180,13 @@ def _few(folder: Path, shared: Path) -> Cohort:
     return opened
 
 
+@world(ONE_EPOCH)
+def few(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
+    """Few people and genes of the demo's cohort, and lists of them."""
+    _few(folder, shared)
+    yield {}
+
+
 @contextmanager
 def _hub(repositories: Mapping[str, Path]) -> Iterator[Mapping[str, str]]:
     """Serve folders as repositories of the Hub; yield the variables by which it is found."""

@@ -177,6 +177,21 @@ def test_more_variants_than_people_give_the_same_singular_vectors() -> None:
     assert np.abs(left) == pytest.approx(np.abs(expected_left[:, :4]))
 
 
+def test_a_matrix_on_which_divide_and_conquer_fails_is_decomposed_by_qr(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    matrix = np.random.default_rng(0).normal(size=(12, 5))
+    expected_left, expected, _ = np.linalg.svd(matrix, full_matrices=False)
+
+    def fails(*_: object, **__: object) -> None:
+        raise np.linalg.LinAlgError("SVD did not converge")
+
+    monkeypatch.setattr(np.linalg, "svd", fails)
+    left, values = left_singular(matrix)
+    assert values == pytest.approx(expected)
+    assert np.abs(left) == pytest.approx(np.abs(expected_left))
+
+
 def test_penalties_scale_with_variants() -> None:
     assert penalties(10)[[0, -1]] == pytest.approx([0.1, 1000])
 
