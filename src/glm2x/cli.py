@@ -10,20 +10,33 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import is_dataclass
+from pathlib import Path
 
 from cyclopts import App, CycloptsError, Parameter
 
 from glm2x import __version__
 from glm2x.errors import DataError, Glm2xError
+from glm2x.place import require_local
 
 _VERBS = "glm2x.commands"
+
+
+def _require_local(_: object, value: object) -> None:
+    """Refuse a URL where a path is meant, before a folder is made that is called as its scheme."""
+    several = value if isinstance(value, tuple) else vars(value).values() if is_dataclass(value) else (value,)
+    for one in several:
+        if isinstance(one, Path):
+            require_local(one)
+
 
 app = App(
     name="glm2x",
     help="Predict a person's gene expression from that person's two haplotypes, and compare models that do.",
     version=__version__,
     help_format="markdown",
-    default_parameter=Parameter(negative=""),  # --force has no --no-force
+    # --force has no --no-force
+    default_parameter=Parameter(negative="", validator=_require_local),
     exit_on_error=False,
     print_error=False,
     suppress_keyboard_interrupt=False,  # it is ours to tell

@@ -148,6 +148,14 @@ class TrainConfig(_Strict):
     out: str
 
     @model_validator(mode="after")
+    def _only_stores_are_remote(self) -> TrainConfig:
+        named = {"cohort": self.cohort, "split": self.split, "out": self.out, "start_from": self.start_from}
+        url = next((key for key, value in named.items() if value and "://" in value), None)
+        if url is not None:
+            raise ValueError(f"a path on this machine as {url}; only embeddings may be a URL")
+        return self
+
+    @model_validator(mode="after")
     def _pairs_within_genes(self) -> TrainConfig:
         within = self.loss.pairwise == "signed-within-gene" or self.loss.kind == "mean-difference"
         if within and self.strategy != "reference" and self.training.sampler != "gene":

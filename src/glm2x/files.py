@@ -8,13 +8,16 @@ import json
 import os
 import platform
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from glm2x.errors import DataError, Glm2xError, UsageError
+from glm2x.place import Place, place
+from glm2x.url import Url
 
 # one lies in each folder of ours
 MARKERS = (
@@ -31,8 +34,10 @@ _NO_ROOM = 1_000_000  # bytes that are as good as none
 
 
 @contextmanager
-def write_aside(target: Path | str, *, force: bool = False) -> Iterator[Path]:
+def write_aside(target: Place | str, *, force: bool = False) -> Iterator[Path]:
     """Give a path beside `target` to write to; rename it to `target` when the block succeeds.
+
+    In object storage, `target` becomes an object then, of a file that was written on this machine.
 
     The block creates a file or a folder at the path it is given. When it raises, what it wrote is
     removed. A process that is killed leaves only a hidden `.{name}.partial-{host}-{pid}`, which the
@@ -53,7 +58,11 @@ def write_aside(target: Path | str, *, force: bool = False) -> Iterator[Path]:
     DataError
         The disk is full.
     """
-    target = Path(target)
+    target = place(target)
+    if isinstance(target, Url):
+        with _sent(target, force=force) as file:
+            yield file
+        return
     if target.is_symlink():
         target = target.resolve()
     refuse_existing(target, force=force)
@@ -74,21 +83,21 @@ def write_aside(target: Path | str, *, force: bool = False) -> Iterator[Path]:
         raise
 
 
-def refuse_existing(target: Path | str, *, force: bool) -> None:
+def refuse_existing(target: Place | str, *, force: bool) -> None:
     """Raise `UsageError` when `target` is there and may not be replaced.
 
     Without `force` nothing is. With it a file is, and a folder that is empty or that one of the
     `MARKERS` shows to be ours; never a folder of somebody's own.
     """
-    target = Path(target)
+    target = place(target)
+    if isinstance(target, Url):
+        if not force and target.exists():
+            raise _there(target)
+        return
     if not os.path.lexists(target):
         return
     if not force:
-        raise UsageError(
-            f"{target.name} is there already, and nothing is overwritten unasked",
-            where=str(target),
-            do="give --force to replace it, or another --out",
-        )
+        raise _there(target)
     if target.is_dir() and any(target.iterdir()) and not any((target / m).is_file() for m in MARKERS):
         raise UsageError(
             f"{target.name or target} is a folder that glm2x did not write, and is not replaced",
@@ -96,6 +105,14 @@ def refuse_existing(target: Path | str, *, force: bool) -> None:
             wanted=f"a folder that holds one of {', '.join(MARKERS)}",
             do="give another --out, or remove it yourself",
         )
+
+
+def _there(target: Place) -> UsageError:
+    return UsageError(
+        f"{target.name} is there already, and nothing is overwritten unasked",
+        where=str(target),
+        do="give --force to replace it, or another --out",
+    )
 
 
 def disk_full(target: Path) -> DataError:
@@ -133,14 +150,14 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def write_json(path: Path | str, value: Any, *, force: bool = False) -> None:
+def write_json(path: Place | str, value: Any, *, force: bool = False) -> None:
     """Write a JSON value, indented, aside and renamed. NaN is refused: JSON has none."""
     text = json.dumps(value, indent=2, allow_nan=False) + "\n"
     with write_aside(path, force=force) as aside:
         aside.write_text(text)
 
 
-def read_text(path: Path | str, *, kind: str = "file") -> str:
+def read_text(path: Place | str, *, kind: str = "file") -> str:
     """Return the text of a UTF-8 file, with or without a byte-order mark.
 
     Raises
@@ -175,7 +192,7 @@ def read_list(path: Path | str) -> tuple[str, ...]:
     return names
 
 
-def read_json(path: Path | str) -> Any:
+def read_json(path: Place | str) -> Any:
     """Read a JSON file.
 
     Raises
@@ -183,22 +200,26 @@ def read_json(path: Path | str) -> Any:
     DataError
         The file is missing or is not JSON.
     """
-    path = Path(path)
+    path = place(path)
     try:
         return json.loads(read_text(path))
     except (json.JSONDecodeError, RecursionError) as error:
         raise DataError(f"{path.name} is not readable as JSON", where=str(path), got=str(error)) from error
 
 
-def require_file(path: Path | str, *, kind: str = "file") -> Path:
-    """Return `path` as a Path when it is a file that exists.
+@overload
+def require_file(path: Path | str, *, kind: str = "file") -> Path: ...
+@overload
+def require_file(path: Place, *, kind: str = "file") -> Place: ...
+def require_file(path: Place | str, *, kind: str = "file") -> Place:
+    """Return `path`, a text as the place that it names, when it is a file that exists.
 
     Raises
     ------
     DataError
         There is no such file.
     """
-    path = Path(path)
+    path = place(path)
     if not path.is_file():
         got = "a folder" if path.is_dir() else "nothing at that path"
         raise DataError(
@@ -209,6 +230,24 @@ def require_file(path: Path | str, *, kind: str = "file") -> Path:
             do="check the path",
         )
     return path
+
+
+@contextmanager
+def _sent(target: Url, *, force: bool) -> Iterator[Path]:
+    """Give a path of this machine to write to; send what is there when the block succeeds."""
+    refuse_existing(target, force=force)
+    with tempfile.TemporaryDirectory(prefix="glm2x-") as folder:
+        file = Path(folder) / target.name
+        try:
+            yield file
+        except Exception as error:
+            if _is_full(error, file.parent):
+                raise disk_full(file) from error
+            raise
+        try:
+            target.upload(file, force=force)
+        except FileExistsError as error:
+            raise _there(target) from error
 
 
 def _is_full(error: BaseException, folder: Path) -> bool:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from glm2x.errors import DataError, UsageError
 from glm2x.files import require_file, write_aside
+from glm2x.place import Place, local_copy, place
 from glm2x.prediction_metadata import PredictionMetadata as PredictionMetadata
 
 COLUMNS = MappingProxyType(
@@ -163,7 +164,7 @@ def columns_of(frame: pl.DataFrame) -> list[str]:
     return [*COLUMNS, *(column for column in (SWAPPED,) if column in frame.columns)]
 
 
-def write_predictions(path: Path | str, predictions: Predictions, *, force: bool = False) -> None:
+def write_predictions(path: Place | str, predictions: Predictions, *, force: bool = False) -> None:
     """Write a table: ``.parquet`` with its metadata in the file, or ``.csv``.
 
     A CSV cannot hold the metadata: read back, its target is unknown.
@@ -175,7 +176,7 @@ def write_predictions(path: Path | str, predictions: Predictions, *, force: bool
     DataError
         The table is not valid, or the disk is full.
     """
-    path = Path(path)
+    path = place(path)
     if path.suffix not in (".csv", ".parquet"):
         raise UsageError(
             "a table of predictions is a .parquet or a .csv", where=str(path), got=path.suffix or "no ending"
@@ -192,7 +193,7 @@ def write_predictions(path: Path | str, predictions: Predictions, *, force: bool
             frame.sink_parquet(aside, metadata={_FILE_PREFIX + k: v for k, v in known.items()})
 
 
-def read_predictions(paths: Path | str | Iterable[Path | str]) -> Predictions:
+def read_predictions(paths: Place | str | Iterable[Place | str]) -> Predictions:
     """Read one or several files of predictions into one validated table.
 
     Parquet, or CSV when the name ends in ``.csv``; columns in any order. A file needs `gene`,
@@ -208,20 +209,21 @@ def read_predictions(paths: Path | str | Iterable[Path | str]) -> Predictions:
         The files are of different target modes, of residuals after different covariates, or of
         different splits.
     """
-    paths = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
-    if not paths:
+    places = [place(path) for path in ([paths] if isinstance(paths, str | Place) else paths)]
+    if not places:
         raise UsageError("no file of predictions was given", do="name at least one")
     frames, sources = [], []
     ignored: list[str] = []
-    for path in map(Path, paths):
-        raw, metadata = _read_file(require_file(path, kind="predictions file"))
+    for path in places:
+        with local_copy(require_file(path, kind="predictions file")) as file:
+            raw, metadata = _read_file(file, str(path))
         frames.append(_coerce(raw, path))
         sources.append((str(path), metadata))
         ours = {*COLUMNS, SWAPPED, *ignored}
         ignored += [column for column in raw.columns if column not in ours]
     metadata = merge_metadata(sources)
     frame = pl.concat(frames, how="diagonal")
-    validate(frame, where=", ".join(str(path) for path in paths))
+    validate(frame, where=", ".join(str(path) for path in places))
     return Predictions(frame, metadata, tuple(sources), tuple(ignored))
 
 
@@ -321,7 +323,7 @@ def _wrong_type(column: str, got: str, where: str) -> DataError:
     )
 
 
-def _read_file(path: Path) -> tuple[pl.DataFrame, PredictionMetadata]:
+def _read_file(path: Path, where: str) -> tuple[pl.DataFrame, PredictionMetadata]:
     """Return the table as it is in the file (a CSV as text) and what its metadata says."""
     is_csv = path.name.endswith((".csv", ".csv.gz"))
     try:
@@ -334,16 +336,16 @@ def _read_file(path: Path) -> tuple[pl.DataFrame, PredictionMetadata]:
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         raise DataError(
             f"{path.name} cannot be read as {'CSV' if is_csv else 'parquet'}",
-            where=str(path),
+            where=where,
             got=str(error).splitlines()[0] if str(error) else type(error).__name__,
             wanted="a parquet file, or a CSV whose name ends in .csv",
             do="write it again; a download may be cut short",
         ) from error
     said = {k.removeprefix(_FILE_PREFIX): v for k, v in stored.items() if k.startswith(_FILE_PREFIX)}
-    return frame, PredictionMetadata.from_text(said, where=str(path))
+    return frame, PredictionMetadata.from_text(said, where=where)
 
 
-def _coerce(raw: pl.DataFrame, path: Path) -> pl.DataFrame:
+def _coerce(raw: pl.DataFrame, path: Place) -> pl.DataFrame:
     """Bring a file's columns to the types of `COLUMNS`, refusing what is not that kind of thing."""
     where = str(path)
     for column in REQUIRED:

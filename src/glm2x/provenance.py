@@ -23,9 +23,12 @@ from glm2x import __version__
 from glm2x.console import say
 from glm2x.errors import Glm2xError
 from glm2x.files import sha256, write_aside
-from glm2x.sidecar import Artefact, History, Made, dump, history_of, read, sidecar_of
+from glm2x.place import Place, place
+from glm2x.sidecar import Artefact, History, Made, dump, history_of, parse, read, sidecar_of
+from glm2x.url import Url
 
 _HASHED = 64_000_000  # bytes; larger files are known by their size
+_TRIES = 20  # at adding to a sidecar to which other processes add
 _KEPT = 50  # commands of one artefact
 _LIBRARIES = ("numpy", "polars", "sklearn", "torch", "transformers")
 
@@ -93,8 +96,8 @@ def peak_memory() -> tuple[int, int | None]:
     return max(_peak(), running.peak if running is not None else 0), child or None
 
 
-def artefact(role: str, path: Path | str, digest: str | None = None, size: int | None = None) -> Artefact:
-    """Return a mention of something, with the SHA-256 of a file that is not large.
+def artefact(role: str, path: Place | str, digest: str | None = None, size: int | None = None) -> Artefact:
+    """Return a mention of something, with the SHA-256 of a file of this machine that is not large.
 
     Parameters
     ----------
@@ -103,20 +106,20 @@ def artefact(role: str, path: Path | str, digest: str | None = None, size: int |
     digest, size
         Those that are known already.
     """
-    place = Path(path)
-    if digest is None and size is None and place.is_file():
-        size = place.stat().st_size
-        digest = sha256(place) if size <= _HASHED else None
+    where = place(path)
+    if digest is None and size is None and where.is_file():
+        size = where.stat().st_size
+        digest = sha256(where) if isinstance(where, Path) and size <= _HASHED else None
     return Artefact(role, str(path), digest, size)
 
 
-def artefacts(**paths: Path | str | None) -> tuple[Artefact, ...]:
+def artefacts(**paths: Place | str | None) -> tuple[Artefact, ...]:
     """Return mentions of the files that were given, by role."""
     return tuple(artefact(role, path) for role, path in paths.items() if path is not None)
 
 
 def record(
-    out: Path | str,
+    out: Place | str,
     *,
     outputs: Iterable[Artefact],
     inputs: Iterable[Artefact] = (),
@@ -147,21 +150,23 @@ def record(
     if made is None:
         return
     with _telling(out):
+        where = place(out)
         if not add:
-            _write(Path(out), History((made,)))
-            return
-        with _alone(Path(out)):
-            before = read(sidecar_of(Path(out))) or History()
-            _write(Path(out), replace(before, made=(*before.made, made)[-_KEPT:]))
+            _write(where, History((made,)))
+        elif isinstance(where, Url):
+            _add_remotely(sidecar_of(where), made)
+        else:
+            with _alone(where):
+                _write(where, _with(read(sidecar_of(where)), made))
 
 
-def record_with_history(out: Path | str, *, outputs: Iterable[Artefact], inputs: Sequence[Artefact]) -> None:
+def record_with_history(out: Place | str, *, outputs: Iterable[Artefact], inputs: Sequence[Artefact]) -> None:
     """Write beside `out` all commands that led to it, gathered from its inputs, the running one last."""
     made = _of_running(inputs, outputs)
     if made is not None:
         before = history_of(inputs)
         with _telling(out):
-            _write(Path(out), replace(before, made=(*before.made, made)))
+            _write(place(out), replace(before, made=(*before.made, made)))
 
 
 def _of_running(
@@ -201,13 +206,33 @@ def _of_running(
     )
 
 
-def _write(out: Path, history: History) -> None:
+def _with(before: History | None, made: Made) -> History:
+    before = before or History()
+    return replace(before, made=(*before.made, made)[-_KEPT:])
+
+
+def _add_remotely(sidecar: Url, made: Made) -> None:
+    """Add a command to a sidecar; where another process has added its own meanwhile, to that."""
+    for _ in range(_TRIES):
+        with suppress(FileExistsError):
+            try:
+                content, status = sidecar.read()
+            except FileNotFoundError:
+                sidecar.create(dump(_with(None, made)).encode())
+            else:
+                before = parse(bytes(content).decode(errors="replace"))
+                sidecar.replace(dump(_with(before, made)).encode(), status.mark)
+            return
+    raise OSError("other processes add to it all the time")
+
+
+def _write(out: Place, history: History) -> None:
     with write_aside(sidecar_of(out), force=True) as aside:
         aside.write_text(dump(history), encoding="utf-8")
 
 
 @contextmanager
-def _telling(out: Path | str) -> Iterator[None]:
+def _telling(out: Place | str) -> Iterator[None]:
     """Tell that a record could not be written, and go on."""
     try:
         yield

@@ -12,7 +12,11 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
+
+from glm2x.errors import Glm2xError
+from glm2x.place import Place, place
+from glm2x.url import Url
 
 FORMAT_VERSION = 1
 IN_FOLDER = "made.json"
@@ -120,7 +124,13 @@ class History:
     unrecorded: tuple[Artefact, ...] = ()
 
 
-def sidecar_of(path: Path) -> Path:
+@overload
+def sidecar_of(path: Path) -> Path: ...
+@overload
+def sidecar_of(path: Url) -> Url: ...
+@overload
+def sidecar_of(path: Place) -> Place: ...
+def sidecar_of(path: Place) -> Place:
     """Return where the sidecar of a file or folder lies."""
     return path / IN_FOLDER if path.is_dir() else path.with_name(path.name + BESIDE_FILE)
 
@@ -131,13 +141,21 @@ def dump(history: History) -> str:
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
 
-def read(path: Path) -> History | None:
+def read(path: Place) -> History | None:
     """Return what a sidecar says; None where it is missing, too large, or not what we write."""
     try:
         if not path.is_file() or path.stat().st_size > _MOST_BYTES:
             return None
-        return _history(json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError, TypeError, KeyError, ArithmeticError, RecursionError):
+        return parse(path.read_text("utf-8"))
+    except (Glm2xError, OSError, ValueError):
+        return None
+
+
+def parse(text: str) -> History | None:
+    """Return what the text of a sidecar says; None where it is not what we write."""
+    try:
+        return _history(json.loads(text))
+    except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError):
         return None
 
 
@@ -145,8 +163,11 @@ def history_of(inputs: Iterable[Artefact]) -> History:
     """Follow sidecars from some inputs back to the first command; each command once.
 
     A sidecar counts where one of the outputs it names is what the next command read: what was made again
-    since has another digest, and its command would be the wrong one.
+    since has another digest, and its command would be the wrong one. What sidecars name in object storage is
+    looked at only in buckets that the inputs themselves are in: anybody may have written them.
     """
+    inputs = list(inputs)
+    buckets = {where.bucket for one in inputs if isinstance(where := _place(one), Url)}
     made: list[Made] = []
     unrecorded: dict[Artefact, None] = {}
     visited: set[Artefact] = set()
@@ -155,7 +176,7 @@ def history_of(inputs: Iterable[Artefact]) -> History:
         if one in visited or len(visited) > _MOST_ITEMS:
             return
         visited.add(one)
-        found = _makers(one)
+        found = _makers(one, buckets)
         if not found and one.role in MADE_BY_US:
             unrecorded[one] = None
         for maker in found:
@@ -169,15 +190,31 @@ def history_of(inputs: Iterable[Artefact]) -> History:
     return History(tuple(made)[:_MOST_COMMANDS], tuple(unrecorded))
 
 
-def _makers(one: Artefact) -> tuple[Made, ...]:
+def _makers(one: Artefact, buckets: set[str]) -> tuple[Made, ...]:
     """Return the commands that made something, by its own sidecar or that of a folder around it."""
-    path = Path(one.path)
-    places = [sidecar_of(path), *(parent / IN_FOLDER for parent in list(path.parents)[:_PARENTS])]
-    for place in places:
-        said = read(place)
+    path = _place(one)
+    if path is None or (isinstance(path, Url) and path.bucket not in buckets):
+        return ()
+    around: list[Place] = [*path.parents]
+    for where in (*_sidecar_of(path), *(folder / IN_FOLDER for folder in around[:_PARENTS])):
+        said = read(where)
         if said is not None and any(one.is_that(output) for maker in said.made for output in maker.outputs):
             return said.made
     return ()
+
+
+def _place(one: Artefact) -> Place | None:
+    try:
+        return place(one.path)
+    except Glm2xError:
+        return None
+
+
+def _sidecar_of(path: Place) -> list[Place]:
+    try:
+        return [sidecar_of(path)]
+    except Glm2xError:
+        return []
 
 
 def _history(content: Any) -> History:

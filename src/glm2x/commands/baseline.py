@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glm2x.commands.arguments import draws_of, listed_covariates
-from glm2x.commands.options import FitOptions
+from glm2x.commands.options import AnyPlace, FitOptions
 from glm2x.console import progress, say
+from glm2x.place import Place
 
 if TYPE_CHECKING:
     from glm2x.baselines.fitting import BaselineRun
@@ -23,7 +24,7 @@ def baseline(
     /,
     options: FitOptions,
     *,
-    out: Path,
+    out: AnyPlace,
     permuted: int = 0,
     weights_out: Path | None = None,
     genes_out: Path | None = None,
@@ -37,7 +38,7 @@ def baseline(
     cohort
         A cohort folder; it needs no reference.
     out
-        The table to write: .parquet, or .csv.
+        The table to write: .parquet, or .csv; or its URL.
     permuted
         A control: also fit the quick models this many times (20, say) to permuted people, whose mean r
         in test people must be 0. The table says what came of it, and evaluate checks it.
@@ -69,9 +70,9 @@ def baseline(
         _require_permutable(permuted, options.few_shot, out)
     if jobs is not None and jobs < 1:
         raise UsageError("--jobs is a number of processes", got=str(jobs), wanted="1 or more")
-    for path in (weights_out, genes_out):
-        if path is not None:
-            require_parquet(path)
+    for own in (weights_out, genes_out):
+        if own is not None:
+            require_parquet(own)
     for path in (out, weights_out, genes_out):
         if path is not None:
             refuse_existing(path, force=force)
@@ -126,7 +127,7 @@ def baseline(
             say(f"{what}: {path}")
 
 
-def _require_permutable(permuted: int, few_shot: str | None, out: Path) -> None:
+def _require_permutable(permuted: int, few_shot: str | None, out: Place) -> None:
     from glm2x.baselines.permuted import LEAST
     from glm2x.errors import UsageError
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from glm2x.commands.arguments import require_positive
-from glm2x.commands.options import RUN_DEFAULTS, RunOptions
+from glm2x.commands.options import RUN_DEFAULTS, AnyPlace, RunOptions
 from glm2x.console import print_json, progress, say, show_table
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ def plan(
     *,
     backbone: str,
     cohort: Path,
-    out: Path,
+    out: AnyPlace,
     window: int = 64_000,
     genes: Path | None = None,
     individuals: Path | None = None,
@@ -51,7 +51,7 @@ def plan(
     cohort
         The cohort's folder.
     out
-        The store's folder.
+        The store's folder, or its URL (s3://BUCKET/NAME).
     window
         Base pairs around the TSS, even.
     genes
@@ -149,8 +149,9 @@ def plan(
     if info.width and model is None:  # known before the weights are looked for
         each = rows_of(info.tokens_for(window), keep, bins) * info.width
         each *= BYTES[dtype or ("bf16" if keep == "tokens" else "fp32")]
-        free = require_room(out, each, 0 if out.exists() else unique)
-        print(f"{size(each)} a haplotype, {size(each * unique)} in all; {size(free)} free")
+        room = require_room(out, each, 0 if out.exists() else unique)
+        free = "" if room is None else f"; {size(room)} free"
+        print(f"{size(each)} a haplotype, {size(each * unique)} in all{free}")
     built = build_language_model(config)
     spec = spec_of(
         info.name,
@@ -204,7 +205,7 @@ def plan(
     say(f"planned {len(made.shards()):,} shards; glm2x embed run {out} computes them")
 
 
-def run(store: Path, /, options: RunOptions = RUN_DEFAULTS) -> None:
+def run(store: AnyPlace, /, options: RunOptions = RUN_DEFAULTS) -> None:
     """Compute what is planned, shard by shard, until nothing is left; several may run at once.
 
     A process that was killed loses the shard it had in hand: run it again.
@@ -212,7 +213,7 @@ def run(store: Path, /, options: RunOptions = RUN_DEFAULTS) -> None:
     Parameters
     ----------
     store
-        The store's folder.
+        The store's folder, or its URL (s3://BUCKET/NAME).
     """
     from glm2x.commands.recorded import of_store
     from glm2x.commands.work import run_planned, where_of
@@ -228,13 +229,13 @@ def run(store: Path, /, options: RunOptions = RUN_DEFAULTS) -> None:
         say(f"{passes:,} windows went through the model, one for each unique haplotype; {len(done):,} shards")
 
 
-def finish(store: Path, /) -> None:
+def finish(store: AnyPlace, /) -> None:
     """Say whether everything planned is stored, and name what is missing; put the index together.
 
     Parameters
     ----------
     store
-        The store's folder.
+        The store's folder, or its URL (s3://BUCKET/NAME).
     """
     from glm2x.embeddings.status import require_complete
     from glm2x.embeddings.store import Store
@@ -248,13 +249,13 @@ def finish(store: Path, /) -> None:
         say(f"nothing is planned in {store}, which holds {len(opened):,} haplotypes")
 
 
-def status(store: Path, /, *, json: bool = False) -> None:
+def status(store: AnyPlace, /, *, json: bool = False) -> None:
     """Say what a store holds, and how far its plans are.
 
     Parameters
     ----------
     store
-        The store's folder.
+        The store's folder, or its URL (s3://BUCKET/NAME).
     json
         Print one JSON document on standard output: spec, digest, haplotypes, bytes, in_hand (shards that
         processes work on), and plans with name, cohort, planned, stored and lacking_genes.
@@ -295,13 +296,13 @@ def status(store: Path, /, *, json: bool = False) -> None:
         print(f"{found.in_hand:,} shards are in the hands of processes")
 
 
-def verify(store: Path, /) -> None:
+def verify(store: AnyPlace, /) -> None:
     """Read everything in a store and compare it with its checksums; name what is damaged (exit 1).
 
     Parameters
     ----------
     store
-        The store's folder.
+        The store's folder, or its URL (s3://BUCKET/NAME).
     """
     from glm2x.embeddings.store import Store
     from glm2x.embeddings.verify import verify as verify_store
@@ -321,13 +322,13 @@ def verify(store: Path, /) -> None:
     say(f"{found.haplotypes:,} haplotypes in {found.shards:,} shards are as they were written")
 
 
-def gc(store: Path, /) -> None:
+def gc(store: AnyPlace, /) -> None:
     """Remove what killed processes left in a store, and what it holds twice.
 
     Parameters
     ----------
     store
-        The store's folder.
+        The store's folder, or its URL (s3://BUCKET/NAME).
     """
     from glm2x.embeddings.gc import collect
     from glm2x.embeddings.plan import size

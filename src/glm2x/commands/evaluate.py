@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+from glm2x.commands.options import AnyPlace
 from glm2x.console import Columns, print_json, progress, say, show_table
 
 _RIGHT: Literal["right"] = "right"
@@ -12,7 +13,7 @@ _NUMBERS = ("mean r", "95 % CI", "median r", "signif.", "null")
 
 
 def evaluate(
-    *predictions: Path,
+    *predictions: AnyPlace,
     out: Path,
     cohort: Path | None = None,
     split: Path | None = None,
@@ -27,7 +28,8 @@ def evaluate(
     Parameters
     ----------
     predictions
-        Tables: .parquet of glm2x, or .csv with at least the columns gene, individual, predicted.
+        Tables: .parquet of glm2x, or .csv with at least the columns gene, individual, predicted; or URLs of
+        such.
     out
         The folder to write: metrics.json, per_gene.parquet, comparisons.parquet, few_shot.parquet,
         loci.parquet.

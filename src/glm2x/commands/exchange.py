@@ -6,7 +6,9 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from glm2x.commands.options import AnyPlace
 from glm2x.console import progress, say
+from glm2x.place import Place
 
 if TYPE_CHECKING:
     from glm2x.backbones.info import BackboneInfo
@@ -19,7 +21,7 @@ def import_(
     *,
     cohort: Path,
     backbone: str,
-    out: Path,
+    out: AnyPlace,
     window: int = 64_000,
     genes: Path | None = None,
     individuals: Path | None = None,
@@ -105,7 +107,7 @@ def import_(
 
 
 def export(
-    store: Path,
+    store: AnyPlace,
     out: Path,
     /,
     *,
@@ -177,7 +179,7 @@ def _base_pairs_of_a_token(info: BackboneInfo, given: int | None) -> int:
     return next(length for length in count(1) if info.tokens_for(length + 1) > 1)
 
 
-def _tell(done: Imported, out: Path) -> None:
+def _tell(done: Imported, out: Place) -> None:
     """Say what was read, compared, left out and not found."""
     for fate, number in done.counts.counts.items():
         say(f"  {fate}: {number:,} (first: {done.counts.first[fate]})")

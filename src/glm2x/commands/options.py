@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
+
+from glm2x.place import Place, place
 
 DEFAULT_BASELINES = "training-mean,genotype-pcs,top-variant,elastic-net,ridge,gblup"
+
+
+def _place(_: object, tokens: Sequence[Token]) -> Place:
+    return place(tokens[0].value)
+
+
+AnyPlace = Annotated[Place, Parameter(converter=_place, n_tokens=1, accepts_keys=False)]
+"""A path or URL of an embedding store or a table of predictions."""
 
 
 @Parameter(name="*")
@@ -51,7 +62,7 @@ class FitOptions:
     window: int = 64_000
     prior_window: int = 400_000
     variant_scores: Path | None = None
-    embeddings: Path | None = None
+    embeddings: AnyPlace | None = None
     covariates_keep: str | None = None
     few_shot: str | None = None
     draws: int | None = None
@@ -82,7 +93,7 @@ class PredictOptions:
     individuals: Path | None = None
     genes: Path | None = None
     split: Path | None = None
-    embeddings: Path | None = None
+    embeddings: AnyPlace | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
 

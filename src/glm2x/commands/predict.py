@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from glm2x.commands.options import PredictOptions
+from glm2x.commands.options import AnyPlace, PredictOptions
 from glm2x.console import progress, say
 
 
@@ -13,7 +13,7 @@ def predict(
     /,
     options: PredictOptions,
     *,
-    out: Path,
+    out: AnyPlace,
     force: bool = False,
 ) -> None:
     """Predict people's expression, also of people without any, as a table that evaluate reads.
@@ -25,7 +25,7 @@ def predict(
     checkpoint
         A checkpoint folder, such as RUN/checkpoint.
     out
-        The table to write: .parquet, or .csv.
+        The table to write: .parquet, or .csv; or its URL.
     force
         Replace what is there.
     """

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glm2x.files import read_json, sha256
+from glm2x.place import Place, place
 from glm2x.provenance import artefact
 from glm2x.sidecar import Artefact, sidecar_of
 
@@ -29,13 +30,13 @@ def of_split(split: Split | None, path: Path | str | None) -> list[Artefact]:
     return [] if split is None or path is None else [artefact("split", path, split.digest)]
 
 
-def of_store(path: Path | str | None) -> list[Artefact]:
+def of_store(path: Place | str | None) -> list[Artefact]:
     """Return a mention of an embedding store by what its spec says, where there is one."""
     if path is None:
         return []
     from glm2x.embeddings.description import read_description
 
-    return [artefact("store", path, read_description(Path(path)).digest)]
+    return [artefact("store", path, read_description(place(path)).digest)]
 
 
 def of_checkpoint(path: Path | str | None) -> list[Artefact]:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+from glm2x.commands.options import AnyPlace
 from glm2x.console import Columns, progress, say, show_table
 
 
@@ -57,7 +58,7 @@ def apply(
     /,
     *,
     cohort: Path,
-    out: Path,
+    out: AnyPlace,
     models: str | None = None,
     individuals: Path | None = None,
     genes: Path | None = None,
@@ -73,7 +74,7 @@ def apply(
     cohort
         The people's cohort folder; it needs neither a reference nor the genes.
     out
-        The table to write: .parquet, or .csv.
+        The table to write: .parquet, or .csv; or its URL.
     models
         By commas (default: all).
     individuals

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glm2x.commands.arguments import require_positive
-from glm2x.commands.options import RUN_DEFAULTS, RunOptions
+from glm2x.commands.options import RUN_DEFAULTS, AnyPlace, RunOptions
 from glm2x.console import progress, say
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    work: Path,
+    work: AnyPlace,
     /,
     options: RunOptions = RUN_DEFAULTS,
     *,
@@ -100,7 +100,7 @@ def run_planned(opened: Work, options: RunOptions) -> list[int] | None:
     return ran.done
 
 
-def finish(work: Path, /, *, cohort: Path | None = None) -> None:
+def finish(work: AnyPlace, /, *, cohort: Path | None = None) -> None:
     """Put the parts together into the file that the plain command writes; name what is missing (exit 1).
 
     Parameters
@@ -125,7 +125,7 @@ def finish(work: Path, /, *, cohort: Path | None = None) -> None:
         say(f"written: {path}")
 
 
-def status(work: Path, /, *, json: bool = False) -> None:
+def status(work: AnyPlace, /, *, json: bool = False) -> None:
     """Say how far work is, and what has failed (exit 1 where something has).
 
     Parameters

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from glm2x.commands.arguments import listed_covariates
+from glm2x.commands.options import AnyPlace
 from glm2x.console import progress, say
 
 
@@ -14,7 +15,7 @@ def zero_shot(
     /,
     *,
     cohort: Path,
-    out: Path,
+    out: AnyPlace,
     split: Path | None = None,
     tracks: str | None = None,
     bins: int | None = None,
@@ -39,7 +40,7 @@ def zero_shot(
     cohort
         The people's cohort folder.
     out
-        The table to write: .parquet, or .csv.
+        The table to write: .parquet, or .csv; or its URL.
     split
         Whose sides the table states; evaluate wants the one of the other tables.
     tracks

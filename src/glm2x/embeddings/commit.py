@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import errno
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 
 from torch import Tensor
 
 from glm2x.embeddings.index import index_path, sync_folder, write_rows
-from glm2x.embeddings.shard import as_bytes, checksums, damaged, map_shard, shard_path, write_tensor
+from glm2x.embeddings.shard import (
+    as_bytes,
+    checksums,
+    damaged,
+    map_shard,
+    shard_path,
+    start_in,
+    tensor_bytes,
+    write_tensor,
+)
 from glm2x.embeddings.spec import StoreSpec
 from glm2x.errors import DataError
 from glm2x.files import write_aside
+from glm2x.place import Place
+from glm2x.storage import Mark
+from glm2x.url import Url
 
 
-def commit_shard(folder: Path, spec: StoreSpec, name: str, keys: Sequence[str], values: Tensor) -> None:
+def commit_shard(folder: Place, spec: StoreSpec, name: str, keys: Sequence[str], values: Tensor) -> None:
     """Write a shard and its index.
 
     A shard that lies there without an index is taken as it is if it holds these values, and replaced if
@@ -32,6 +46,9 @@ def commit_shard(folder: Path, spec: StoreSpec, name: str, keys: Sequence[str], 
     DataError
         The disk is full, the store may not be written to, or a symbolic link lies in the shard's place.
     """
+    if isinstance(folder, Url):
+        _commit_until_equal(folder, spec, name, keys, values)
+        return
     path, index = shard_path(folder, name), index_path(folder, name)
     if path.is_symlink() or index.is_symlink():
         raise damaged(path, got="a symbolic link", wanted="a file, or nothing yet")
@@ -48,6 +65,49 @@ def commit_shard(folder: Path, spec: StoreSpec, name: str, keys: Sequence[str], 
             got=str(error),
             do="use a copy that may, or ask its owner; reading it needs no such permission",
         ) from error
+
+
+def _commit_until_equal(folder: Url, spec: StoreSpec, name: str, keys: Sequence[str], values: Tensor) -> None:
+    """Do in object storage what `commit_shard` does: there, a state of an object has a mark."""
+    path, index = shard_path(folder, name), index_path(folder, name)
+    mark = _send(path, index, spec, keys, values, replace=True)
+    while mark != _mark(path):  # another process put its own there, which may be rounded otherwise
+        mark = _send(path, index, spec, keys, values, replace=False)
+
+
+def _send(
+    path: Url, index: Url, spec: StoreSpec, keys: Sequence[str], values: Tensor, *, replace: bool
+) -> Mark:
+    """Send a shard, unless a whole one is there, and index what is there; return the mark of that."""
+    crc32, there = checksums(as_bytes(values)), _sent(path, spec, len(keys))
+    if there is None or (replace and there[0] != crc32):
+        there = crc32, path.put(tensor_bytes(values))
+    rows = BytesIO()
+    write_rows(rows, keys, there[0])
+    index.put(rows.getvalue())
+    return there[1]
+
+
+def _sent(path: Url, spec: StoreSpec, haplotypes: int) -> tuple[list[int], Mark] | None:
+    """Return the checksums of what lies in a shard's place, and its mark; None where it is no whole shard."""
+    try:
+        content, status = path.read()
+    except FileNotFoundError:
+        return None
+    try:
+        start = start_in(content, path, spec, haplotypes)
+    except DataError:
+        return None
+    size = spec.bytes_of_one
+    values = (content[first : first + size] for first in range(start, len(content), size))
+    return [zlib.crc32(one) for one in values], status.mark
+
+
+def _mark(path: Url) -> Mark | None:
+    try:
+        return path.stat().mark
+    except FileNotFoundError:
+        return None
 
 
 def _commit(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from pathlib import Path
 
 from glm2x.embeddings.spec import StoreSpec
 from glm2x.errors import DataError, UsageError
 from glm2x.files import read_json, write_json
+from glm2x.place import Place
 from glm2x.sidecar import IN_FOLDER
 
 FORMAT = "glm2x embedding store"
@@ -15,7 +15,7 @@ FORMAT_VERSION = 1
 STORE = "store.json"
 
 
-def write_description(folder: Path, spec: StoreSpec) -> None:
+def write_description(folder: Place, spec: StoreSpec) -> None:
     """Make a folder a store; where another process does so at the same time, one of the two remains.
 
     Raises
@@ -39,7 +39,7 @@ def write_description(folder: Path, spec: StoreSpec) -> None:
         write_json(folder / STORE, content)
 
 
-def read_description(folder: Path) -> StoreSpec:
+def read_description(folder: Place) -> StoreSpec:
     """Return the spec of a store.
 
     Raises
@@ -79,6 +79,6 @@ def read_description(folder: Path) -> StoreSpec:
     return spec
 
 
-def _is_ours(path: Path) -> bool:
+def _is_ours(path: Place) -> bool:
     """Whether a file may lie in a folder that becomes a store: another process may be making it one."""
     return path.name in (STORE, IN_FOLDER) or path.name.startswith(".")

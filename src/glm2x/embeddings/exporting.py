@@ -70,9 +70,9 @@ def export_published(
     todo = {path: key for path, key in files.items() if force or not path.exists()}
     require_room(out, store.spec.bytes_of_one, len(todo))
     with progress("export", len(todo), "files") as bar:
-        for path, key in todo.items():
+        for path, values in zip(todo, store.read_each(list(todo.values())), strict=True):
             # a copy: torch.save writes all of the storage that a view lies in
-            tensor = store.read(key)[None].clone()
+            tensor = values[None].clone()
             with write_aside(path, force=force) as aside, aside.open("wb") as handle:
                 torch.save(tensor, handle)
             bar.advance(1, path.stem)

@@ -18,6 +18,7 @@ from glm2x.embeddings.shard import DTYPES
 from glm2x.embeddings.store import Store
 from glm2x.errors import DataError
 from glm2x.genome.counts import Counts
+from glm2x.place import Place
 from glm2x.progress import Progress, silent
 
 
@@ -55,7 +56,7 @@ def import_published(
     folder: Path,
     cohort: Cohort,
     origin: Origin,
-    out: Path,
+    out: Place,
     *,
     genes: Sequence[str] | None = None,
     individuals: Sequence[str] | None = None,

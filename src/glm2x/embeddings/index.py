@@ -9,14 +9,18 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import polars as pl
 
 from glm2x.embeddings.key import DIGITS, is_name
 from glm2x.errors import DataError
 from glm2x.files import write_aside
+from glm2x.place import Place, names_in
+from glm2x.url import Url
 
 INDEX = "index"
 SUFFIX = ".parquet"
@@ -25,15 +29,20 @@ _MERGED = "merged-"
 _COLUMNS = {"key": pl.String, "row": pl.UInt32, "crc32": pl.UInt32}
 ROWS = pl.Schema({"shard": pl.String, **_COLUMNS})
 _NAME = f"^[0-9a-f]{{{DIGITS}}}$"
+_THREADS = 16  # that read from object storage: each waits, most of the time
 _TRIES = 20  # looks at a folder whose files others merge meanwhile
 
 
-def index_path(folder: Path, shard: str) -> Path:
+@overload
+def index_path(folder: Path, shard: str) -> Path: ...
+@overload
+def index_path(folder: Url, shard: str) -> Url: ...
+def index_path(folder: Place, shard: str) -> Place:
     """Return where the index of one shard of a store lies."""
     return folder / INDEX / f"{shard}{SUFFIX}"
 
 
-def list_files(folder: Path) -> frozenset[str]:
+def list_files(folder: Place) -> frozenset[str]:
     """Return the names of the index files of a store.
 
     Raises
@@ -43,7 +52,7 @@ def list_files(folder: Path) -> frozenset[str]:
     """
     names = set()
     try:
-        found = os.listdir(folder / INDEX)  # noqa: PTH208 (tens of thousands: paths cost five times as much)
+        found = names_in(folder / INDEX)
     except FileNotFoundError:  # nothing was written yet
         return frozenset()
     for name in found:
@@ -59,7 +68,7 @@ def list_files(folder: Path) -> frozenset[str]:
     return frozenset(names)
 
 
-def read_files(folder: Path, names: Collection[str]) -> pl.DataFrame:
+def read_files(folder: Place, names: Collection[str]) -> pl.DataFrame:
     """Return the rows of index files, in the order of shards: columns as `ROWS`; no shard stands twice.
 
     Raises
@@ -72,7 +81,12 @@ def read_files(folder: Path, names: Collection[str]) -> pl.DataFrame:
     paths = [folder / INDEX / name for name in sorted(names)]
     merged = [path for path in paths if path.name.startswith(_MERGED)]
     frames = [_read_merged(path) for path in merged]
-    frames.append(_read_shards([path for path in paths if not path.name.startswith(_MERGED)]))
+    single = [path for path in paths if not path.name.startswith(_MERGED)]
+    if isinstance(folder, Url):
+        with ThreadPoolExecutor(_THREADS) as pool:
+            frames.append(pl.concat([pl.DataFrame(schema=ROWS), *pool.map(_read_one, single)]))
+    else:
+        frames.append(_read_shards([path for path in single if isinstance(path, Path)]))
     rows = frames[0]
     for frame in frames[1:]:
         known = rows["shard"].unique()
@@ -80,7 +94,7 @@ def read_files(folder: Path, names: Collection[str]) -> pl.DataFrame:
     return rows.sort("shard", "row", maintain_order=True)
 
 
-def read_index(folder: Path) -> tuple[pl.DataFrame, frozenset[str]]:
+def read_index(folder: Place) -> tuple[pl.DataFrame, frozenset[str]]:
     """Return all rows of a store's index, as `read_files`, and the names of the files they are from."""
     for _ in range(_TRIES):
         names = list_files(folder)
@@ -91,13 +105,13 @@ def read_index(folder: Path) -> tuple[pl.DataFrame, frozenset[str]]:
     raise DataError("the index of the embedding store changes all the time", where=str(folder / INDEX))
 
 
-def write_rows(path: Path, keys: Sequence[str], crc32: Sequence[int]) -> None:
+def write_rows(path: Path | BytesIO, keys: Sequence[str], crc32: Sequence[int]) -> None:
     """Write the index of one shard: the same content gives the same bytes."""
     frame = pl.DataFrame({"key": list(keys), "row": range(len(keys)), "crc32": crc32}, schema=_COLUMNS)
     frame.write_parquet(path, compression="uncompressed", statistics=False)
 
 
-def merge(folder: Path, without: Collection[str] = ()) -> int:
+def merge(folder: Place, without: Collection[str] = ()) -> int:
     """Put all index files into one, and remove them; return how many there were.
 
     A process that is killed meanwhile leaves more files than needed, and none too few.
@@ -119,8 +133,10 @@ def merge(folder: Path, without: Collection[str] = ()) -> int:
     return len(names)
 
 
-def sync_folder(folder: Path) -> None:
+def sync_folder(folder: Place) -> None:
     """Flush a folder to the disk: what was renamed in it so comes before all that follows."""
+    if isinstance(folder, Url):
+        return  # whose objects are there when they have been sent
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -160,20 +176,22 @@ def _read(paths: Sequence[Path]) -> pl.DataFrame:
     return scanned.with_columns(stem).collect()
 
 
-def _read_one(path: Path) -> pl.DataFrame:
+def _read_one(path: Place) -> pl.DataFrame:
     frame = _checked(path, _COLUMNS)
     return frame.select(pl.lit(path.stem).alias("shard"), *_COLUMNS)
 
 
-def _read_merged(path: Path) -> pl.DataFrame:
-    _require_files([path])
+def _read_merged(path: Place) -> pl.DataFrame:
+    if isinstance(path, Path):
+        _require_files([path])
     return _checked(path, ROWS)
 
 
-def _checked(path: Path, schema: Mapping[str, Any]) -> pl.DataFrame:
+def _checked(path: Place, schema: Mapping[str, Any]) -> pl.DataFrame:
     """Return the rows of one index file (`DataError` where it is damaged)."""
     try:
-        frame = pl.read_parquet(path, glob=False, hive_partitioning=False)
+        content = path if isinstance(path, Path) else BytesIO(path.read()[0])
+        frame = pl.read_parquet(content, glob=False, hive_partitioning=False)
     except FileNotFoundError:
         raise
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
@@ -219,7 +237,7 @@ def _require_files(paths: Sequence[Path]) -> None:
             raise _damaged(path, got="no file", wanted="a file")
 
 
-def _damaged(path: Path, *, got: str, wanted: str = "key, row and crc32 of each haplotype") -> DataError:
+def _damaged(path: Place, *, got: str, wanted: str = "key, row and crc32 of each haplotype") -> DataError:
     return DataError(
         "an index file of the embedding store is damaged",
         where=str(path),

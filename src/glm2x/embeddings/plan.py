@@ -24,7 +24,9 @@ from glm2x.embeddings.key import is_name, sequence_key, shard_name
 from glm2x.embeddings.store import Store
 from glm2x.errors import DataError
 from glm2x.files import digest, read_json, require_file, write_aside, write_json
+from glm2x.place import Place, local_copy
 from glm2x.progress import Progress
+from glm2x.url import Url
 
 FORMAT_VERSION = 1
 PLANS = "plans"
@@ -156,14 +158,16 @@ def waiting(store: Store) -> int:
     return len(store.missing(key for plan in read_plans(store.folder) for key in plan.table["key"]))
 
 
-def require_room(folder: Path, bytes_of_one: int, haplotypes: int, do: str = _LESS) -> int:
-    """Return the free bytes where a store lies or will lie.
+def require_room(folder: Place, bytes_of_one: int, haplotypes: int, do: str = _LESS) -> int | None:
+    """Return the free bytes where a store lies or will lie; None in object storage, which has no end.
 
     Raises
     ------
     DataError
         They are fewer than the haplotypes will take.
     """
+    if isinstance(folder, Url):
+        return None
     there = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
     free, needed = shutil.disk_usage(there).free, haplotypes * bytes_of_one
     if needed > free:
@@ -210,7 +214,7 @@ def write_plan(
     return Plan(name, cohort.folder, cohort.digest, table, batch, threads, backbone)
 
 
-def read_plans(folder: Path) -> list[Plan]:
+def read_plans(folder: Place) -> list[Plan]:
     """Return the plans in a store's folder, by name.
 
     Raises
@@ -218,16 +222,18 @@ def read_plans(folder: Path) -> list[Plan]:
     DataError
         One is damaged, or of another format version.
     """
-    return [_read_plan(path) for path in sorted((folder / PLANS).glob("*.json"))]
+    paths: list[Place] = [*(folder / PLANS).glob("*.json")]
+    return [_read_plan(path) for path in sorted(paths, key=str)]
 
 
-def _read_plan(path: Path) -> Plan:
+def _read_plan(path: Place) -> Plan:
     content = read_json(path)
     if not isinstance(content, dict) or content.get("format_version") != FORMAT_VERSION:
         raise _damaged(path, f"no format_version {FORMAT_VERSION}")
     table_path = require_file(path.with_suffix(".parquet"), kind="table of a plan")
     try:
-        table = pl.read_parquet(table_path)
+        with local_copy(table_path) as file:
+            table = pl.read_parquet(file)
         cohort, cohort_digest, batch = content["cohort"], content["cohort_digest"], content["batch"]
         threads = content.get("threads")
         backbone = BackboneConfig.model_validate(content["backbone"])
@@ -263,7 +269,7 @@ def _fault(plan: Plan) -> str | None:
     return None if strange is None else f"shard {strange!r}, which is not the name that its keys give"
 
 
-def _damaged(path: Path, got: str) -> DataError:
+def _damaged(path: Place, got: str) -> DataError:
     return DataError(
         "a plan of the embedding store is damaged, or of another version",
         where=str(path),

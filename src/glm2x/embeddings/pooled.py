@@ -17,7 +17,7 @@ from glm2x.errors import DataError
 class Pooled:
     """The mean over tokens, and over a person's two haplotypes.
 
-    Each unique haplotype is read once, straight from the mapped file.
+    Each unique haplotype is read once, straight from the mapped file where it lies on this machine.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Pooled:
                 where=f"{self._store.folder}, {gene}",
                 do="glm2x embed plan with this cohort, these genes and people, then glm2x embed run",
             )
-        each = np.stack([self._store.read(key).float().mean(dim=0).numpy() for key in keys])
+        each = np.stack([values.float().mean(dim=0).numpy() for values in self._store.read_each(keys)])
         vectors = np.full((self._count, each.shape[1]), np.nan, dtype=np.float32)
         vectors[self._people] = each[index.reshape(-1, 2)].mean(axis=1)
         return vectors

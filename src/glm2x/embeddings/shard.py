@@ -11,16 +11,18 @@ import stat
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 from torch import Tensor
 
 from glm2x.embeddings.spec import StoreSpec
 from glm2x.errors import DataError
+from glm2x.place import Place
+from glm2x.url import Url
 
 SHARDS = "shards"
 SUFFIX = ".safetensors"
@@ -48,7 +50,11 @@ class Mapped:
     bytes: NDArray[np.uint8]
 
 
-def shard_path(folder: Path, name: str) -> Path:
+@overload
+def shard_path(folder: Path, name: str) -> Path: ...
+@overload
+def shard_path(folder: Url, name: str) -> Url: ...
+def shard_path(folder: Place, name: str) -> Place:
     """Return where the shard of a store lies."""
     return folder / SHARDS / f"{name}{SUFFIX}"
 
@@ -56,6 +62,11 @@ def shard_path(folder: Path, name: str) -> Path:
 def write_tensor(path: Path, values: Tensor) -> None:
     """Write values, contiguous and on the CPU, from where they lie: the same values give the same bytes."""
     save_file({TENSOR: values}, path)
+
+
+def tensor_bytes(values: Tensor) -> bytes:
+    """Return what `write_tensor` writes."""
+    return save({TENSOR: values})
 
 
 def checksums(values: NDArray[np.uint8]) -> list[int]:
@@ -88,7 +99,7 @@ def map_shard(path: Path, spec: StoreSpec, haplotypes: int) -> Mapped:
     return Mapped(values, as_bytes(values))
 
 
-def data_start(path: Path, spec: StoreSpec, haplotypes: int) -> int:
+def data_start(path: Place, spec: StoreSpec, haplotypes: int) -> int:
     """Return where the values begin in a shard, in bytes, after its size and header were checked.
 
     Raises
@@ -96,15 +107,8 @@ def data_start(path: Path, spec: StoreSpec, haplotypes: int) -> int:
     DataError
         As `map_shard`.
     """
-    wanted = {"dtype": _NAMES[spec.dtype], "shape": [haplotypes, spec.rows, spec.width]}
-    size = haplotypes * spec.bytes_of_one
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise damaged(path, got="no file", wanted="a file")
-        with path.open("rb") as handle:
-            length = int.from_bytes(handle.read(_LENGTH), "little")
-            text = handle.read(length) if length <= _LONGEST_HEADER else b""
+        there, length, text = _header(path) if isinstance(path, Path) else _header_remotely(path)
     except FileNotFoundError as error:
         raise damaged(path, got="no such file", wanted="the shard that the index names") from error
     except PermissionError as error:
@@ -113,17 +117,48 @@ def data_start(path: Path, spec: StoreSpec, haplotypes: int) -> int:
         ) from error
     except OSError as error:
         raise damaged(path, got=str(error), wanted="a file that can be read") from error
+    return _checked(path, spec, haplotypes, there, length, text)
+
+
+def start_in(content: memoryview, path: Url, spec: StoreSpec, haplotypes: int) -> int:
+    """Return where the values begin in the content of a shard; see `data_start`."""
+    length = int.from_bytes(content[:_LENGTH], "little")
+    text = bytes(content[_LENGTH : _LENGTH + length]) if length <= _LONGEST_HEADER else b""
+    return _checked(path, spec, haplotypes, len(content), length, text)
+
+
+def _header(path: Path) -> tuple[int, int, bytes]:
+    """Return the bytes of a shard, those of its header, and that."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise damaged(path, got="no file", wanted="a file")
+    with path.open("rb") as handle:
+        length = int.from_bytes(handle.read(_LENGTH), "little")
+        text = handle.read(length) if length <= _LONGEST_HEADER else b""
+    return status.st_size, length, text
+
+
+def _header_remotely(path: Url) -> tuple[int, int, bytes]:
+    content, status = path.first(_LENGTH + _LONGEST_HEADER)
+    length = int.from_bytes(content[:_LENGTH], "little")
+    return status.st_size, length, bytes(content[_LENGTH : _LENGTH + length])
+
+
+def _checked(path: Place, spec: StoreSpec, haplotypes: int, there: int, length: int, text: bytes) -> int:
+    """Return where the values begin in a shard of so many bytes with such a header."""
+    wanted = {"dtype": _NAMES[spec.dtype], "shape": [haplotypes, spec.rows, spec.width]}
+    size = haplotypes * spec.bytes_of_one
     if _parsed(text) != {TENSOR: {**wanted, "data_offsets": [0, size]}}:
         raise damaged(path, got=f"header {text[:200]!r}", wanted=f"one tensor: {json.dumps(wanted)}")
     start = _LENGTH + length
     if start % _LENGTH:
         raise damaged(path, got=f"values from byte {start}", wanted="a multiple of 8")
-    if status.st_size != start + size:
-        raise damaged(path, got=f"{status.st_size:,} bytes", wanted=f"{start + size:,} bytes")
+    if there != start + size:
+        raise damaged(path, got=f"{there:,} bytes", wanted=f"{start + size:,} bytes")
     return start
 
 
-def damaged(path: Path, *, got: str, wanted: str) -> DataError:
+def damaged(path: Place, *, got: str, wanted: str) -> DataError:
     """Return the error for a shard that is not what was written."""
     return DataError(
         "a shard of the embedding store is damaged",

@@ -9,8 +9,7 @@ process that is killed leaves is never read, and `gc` removes it.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 from threading import Lock
 
 import numpy as np
@@ -20,15 +19,19 @@ from torch import Tensor
 
 from glm2x.embeddings.commit import commit_shard
 from glm2x.embeddings.description import STORE, read_description, write_description
+from glm2x.embeddings.fetch import Fetcher
 from glm2x.embeddings.index import index_path, list_files, merge, read_files, read_index
 from glm2x.embeddings.key import sequence_key, shard_name
 from glm2x.embeddings.places import Places, require_keys
 from glm2x.embeddings.shard import DTYPES, Mapped, as_bytes, map_shard, shard_path
 from glm2x.embeddings.spec import StoreSpec
 from glm2x.errors import DataError
+from glm2x.place import Place, place
+from glm2x.url import Url
 
 __all__ = ["Store", "sequence_key", "shard_name"]
 
+READ_TOGETHER = 256_000_000  # bytes of haplotypes that are read ahead from object storage
 MOST_MAPPED = 2_048  # shards at the same time; a process may have 65,530 maps by default
 
 
@@ -36,7 +39,8 @@ class Store:
     """A store that was opened.
 
     Several threads may read at once. Nothing keeps files open: shards are mapped into memory, the last
-    `MOST_MAPPED` that were read stay so, and a view keeps its own mapped.
+    `MOST_MAPPED` that were read stay so, and a view keeps its own mapped. From object storage each reading
+    is a request.
 
     Attributes
     ----------
@@ -46,17 +50,18 @@ class Store:
         What its embeddings were made with.
     """
 
-    def __init__(self, folder: Path, spec: StoreSpec) -> None:
+    def __init__(self, folder: Place, spec: StoreSpec) -> None:
         self.folder = folder
         self.spec = spec
         self._mapped: OrderedDict[str, Mapped] = OrderedDict()
+        self._fetcher = Fetcher(folder, spec) if isinstance(folder, Url) else None
         self._mapping, self._looking = Lock(), Lock()
         self._places, self._files = Places.none(), frozenset[str]()
         self._written: dict[str, pl.DataFrame] = {}  # rows that are not among the places yet
         self.refresh()
 
     @classmethod
-    def create(cls, folder: Path | str, spec: StoreSpec) -> Store:
+    def create(cls, folder: Place | str, spec: StoreSpec) -> Store:
         """Return a store with this spec, made where there is none.
 
         Raises
@@ -66,7 +71,7 @@ class Store:
         UsageError
             The folder holds other things.
         """
-        folder = Path(folder)
+        folder = place(folder)
         if not (folder / STORE).exists():
             write_description(folder, spec)
         store = cls.open(folder)
@@ -74,7 +79,7 @@ class Store:
         return store
 
     @classmethod
-    def open(cls, folder: Path | str) -> Store:
+    def open(cls, folder: Place | str) -> Store:
         """Open a store, also one that may not be written to.
 
         Raises
@@ -82,7 +87,7 @@ class Store:
         DataError
             There is none, it is of another format version, or its description or index is damaged.
         """
-        folder = Path(folder)
+        folder = place(folder)
         return cls(folder, read_description(folder))
 
     def refresh(self) -> None:
@@ -147,8 +152,19 @@ class Store:
         DataError
             The store does not hold it, or its shard is damaged.
         """
+        if self._fetcher is not None:
+            return self.gather([key])[0]
         name, haplotypes, row = self._find([key])[0]
         return self._map(name, haplotypes).values[row]
+
+    def read_each(self, keys: Sequence[str]) -> Iterator[Tensor]:
+        """Give what the store holds of haplotypes, as `read`, one after the other."""
+        if self._fetcher is None:
+            yield from (self.read(key) for key in keys)
+            return
+        together = max(1, READ_TOGETHER // self.spec.bytes_of_one)
+        for start in range(0, len(keys), together):
+            yield from self.gather(keys[start : start + together])
 
     def gather(self, keys: Sequence[str], out: Tensor | None = None) -> Tensor:
         """Return what the store holds of haplotypes, [n, rows, width] in its dtype, in their order.
@@ -178,8 +194,14 @@ class Store:
         if not keys:
             return out
         found, target = self._find(keys), as_bytes(out)
-        for place, (name, haplotypes, row) in zip(target, found, strict=True):
-            np.copyto(place, self._map(name, haplotypes).bytes[row])
+        if self._fetcher is not None:
+            try:
+                self._fetcher.read(found, target)
+            except FileNotFoundError:  # `gc` removed a shard whose haplotypes are in another
+                self._fetcher.read(self._find(keys), target)
+            return out
+        for row_of, (name, haplotypes, row) in zip(target, found, strict=True):
+            np.copyto(row_of, self._map(name, haplotypes).bytes[row])
         return out
 
     def write_shard(self, keys: Sequence[str], values: Tensor) -> str:
@@ -214,6 +236,8 @@ class Store:
             commit_shard(self.folder, self.spec, name, keys, values.detach().cpu().contiguous())
             with self._mapping:
                 self._mapped.pop(name, None)
+            if self._fetcher is not None:
+                self._fetcher.forget(name)
         with self._looking:
             if not self._is_known(name):
                 self._written[name] = pl.DataFrame({"shard": name, "key": keys, "row": range(len(keys))})
@@ -268,13 +292,16 @@ class Store:
         return list(zip(names, haplotypes, row.tolist(), strict=True))
 
     def _is_there(self, name: str) -> bool:
-        return name in self._mapped or shard_path(self.folder, name).exists()
+        if name in self._mapped or (self._fetcher is not None and name in self._fetcher):
+            return True
+        return shard_path(self.folder, name).exists()
 
     def _map(self, name: str, haplotypes: int) -> Mapped:
         """Return a shard mapped into memory; the one that was not read for longest makes room for it."""
         with self._mapping:
             mapped = self._mapped.get(name)
             if mapped is None:
+                assert not isinstance(self.folder, Url)
                 mapped = self._mapped[name] = map_shard(shard_path(self.folder, name), self.spec, haplotypes)
                 if len(self._mapped) > MOST_MAPPED:
                     self._mapped.popitem(last=False)

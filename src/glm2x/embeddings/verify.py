@@ -13,6 +13,7 @@ from glm2x.embeddings.key import shard_name
 from glm2x.embeddings.shard import data_start, shard_path
 from glm2x.embeddings.store import Store
 from glm2x.errors import DataError
+from glm2x.place import local_copy
 from glm2x.progress import Progress, silent
 
 _AT_ONCE = 4_000_000  # bytes
@@ -91,7 +92,7 @@ def _verify_shard(store: Store, shard: str, keys: list[str], crc32: list[int]) -
     path, problems = shard_path(store.folder, shard), []
     try:
         start = data_start(path, store.spec, len(keys))
-        with path.open("rb", buffering=0) as handle:
+        with local_copy(path) as file, file.open("rb", buffering=0) as handle:
             handle.seek(start)
             for row, (key, wanted) in enumerate(zip(keys, crc32, strict=True)):
                 got = _crc32(handle, store.spec.bytes_of_one)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch import Tensor
 from glm2x.embeddings.key import sequence_key
 from glm2x.embeddings.store import Store
 from glm2x.errors import DataError
+from glm2x.place import Place
 
 Part = tuple[str, NDArray[np.int64] | None]  # a gene, and rows of its unique haplotypes; None: the reference
 KEPT_GENES = 4_096
@@ -81,7 +81,7 @@ class Codes:
 class Embeddings:
     """Inputs of the heads on genomic language models: what a store holds, [H, rows, width] in its dtype.
 
-    Each haplotype is copied once, from the mapped file into the batch.
+    Each haplotype is copied once, from the mapped file, or what object storage sent, into the batch.
 
     Parameters
     ----------
@@ -146,6 +146,6 @@ class Embeddings:
         ]
 
 
-def inputs_of(source: HaplotypeSource, store: Path | str | None) -> Inputs:
+def inputs_of(source: HaplotypeSource, store: Place | str | None) -> Inputs:
     """Return a store's embeddings of the haplotypes, or, without one, their letters."""
-    return Codes(source) if store is None else Embeddings(source, Store.open(Path(store)))
+    return Codes(source) if store is None else Embeddings(source, Store.open(store))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -18,6 +17,7 @@ from glm2x.embeddings.description import read_description
 from glm2x.embeddings.spec import StoreSpec
 from glm2x.errors import UsageError
 from glm2x.heads.registry import build_head
+from glm2x.place import place
 from glm2x.training.precomputed import Precomputed
 
 
@@ -139,7 +139,7 @@ def described(config: TrainConfig) -> BackboneInfo:
     """
     name = config.backbone.name
     if config.embeddings is not None and not is_known(name):
-        spec = read_description(Path(config.embeddings))
+        spec = read_description(place(config.embeddings))
         if spec.backbone == name:
             return get_as_made(name, package_of(spec.model, config.embeddings), config.embeddings)
     return get(name)
@@ -193,7 +193,7 @@ def store_spec(config: TrainConfig) -> StoreSpec:
                 got=str(getattr(asked, key)),
                 do="leave it out: the store knows what it was made with",
             )
-    spec = read_description(Path(config.embeddings))
+    spec = read_description(place(config.embeddings))
     weights = asked.revision if asked.revision not in (None, "main") else None
     for key, got, wanted in (
         ("backbone.name", spec.backbone, name),

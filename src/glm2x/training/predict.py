@@ -14,6 +14,7 @@ from glm2x.backbones.device import require_device
 from glm2x.cohort.dictionary import HaplotypeDictionary
 from glm2x.embeddings.spec import StoreSpec
 from glm2x.errors import DataError, UsageError
+from glm2x.place import Place
 from glm2x.progress import Progress, silent
 from glm2x.provenance import count_passes
 from glm2x.training.batches import rows_of
@@ -53,7 +54,7 @@ def predict(
     individuals: Sequence[str] | None = None,
     *,
     source: HaplotypeSource | None = None,
-    embeddings: Path | str | None = None,
+    embeddings: Place | str | None = None,
     device: str = "auto",
     progress: Progress = silent,
     ranks: Ranks = ALONE,
@@ -99,7 +100,7 @@ def predict_reference(
     genes: Sequence[str] | None = None,
     *,
     source: HaplotypeSource | None = None,
-    embeddings: Path | str | None = None,
+    embeddings: Place | str | None = None,
     device: str = "auto",
     progress: Progress = silent,
     ranks: Ranks = ALONE,
@@ -142,7 +143,7 @@ class Predictor:
         people: NDArray[np.int64],
         *,
         source: HaplotypeSource | None = None,
-        embeddings: Path | str | None = None,
+        embeddings: Place | str | None = None,
         device: str = "auto",
         ranks: Ranks = ALONE,
     ) -> None:
@@ -182,7 +183,7 @@ def _predict(
     genes: Sequence[str] | None,
     people: NDArray[np.int64],
     source: HaplotypeSource | None,
-    embeddings: Path | str | None,
+    embeddings: Place | str | None,
     device: str,
     progress: Progress,
     ranks: Ranks,
@@ -206,7 +207,7 @@ def _predict(
 
 
 def _inputs(
-    model: ExpressionModel, checkpoint: Checkpoint, source: HaplotypeSource, embeddings: Path | str | None
+    model: ExpressionModel, checkpoint: Checkpoint, source: HaplotypeSource, embeddings: Place | str | None
 ) -> Inputs:
     """Return what gives the model its inputs, after a store was found to be the model's."""
     config = checkpoint.config

@@ -13,6 +13,7 @@ from glm2x import __version__
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
 from glm2x.cohort.target import Target, log_expression, make_target
+from glm2x.place import Place
 from glm2x.predictions import PredictionMetadata, Predictions, from_matrix
 from glm2x.progress import Progress, silent
 from glm2x.training.checkpoint import Checkpoint, load_checkpoint
@@ -28,7 +29,7 @@ def predictions_of(
     split: Split | None = None,
     genes: Sequence[str] | None = None,
     individuals: Sequence[str] | None = None,
-    embeddings: Path | str | None = None,
+    embeddings: Place | str | None = None,
     device: str = "auto",
     progress: Progress = silent,
     ranks: Ranks = ALONE,

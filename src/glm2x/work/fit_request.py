@@ -16,6 +16,7 @@ from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
 from glm2x.cohort.target import make_target
 from glm2x.config import TargetMode
+from glm2x.place import Place
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class FitRequest:
     covariates_keep: tuple[str, ...] | None
     keep_weights: bool
     scores: Path | None
-    embeddings: Path | None
+    embeddings: Place | None
 
     def asked(self, cohort: Cohort, split: Split) -> Asked:
         """Return the same with everything read, of one split."""
@@ -79,7 +80,7 @@ class FitRequest:
         return {name: value for name, value in values.items() if name not in ("scores", "embeddings")}
 
     @classmethod
-    def from_json(cls, values: dict[str, Any], scores: Path | None, embeddings: Path | None) -> FitRequest:
+    def from_json(cls, values: dict[str, Any], scores: Path | None, embeddings: Place | None) -> FitRequest:
         """Return what `as_json` gave, with the paths where they are now."""
         listed: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**listed, scores=scores, embeddings=embeddings)

@@ -21,6 +21,7 @@ from typing import Any
 from glm2x import __version__
 from glm2x.errors import DataError, UsageError
 from glm2x.files import read_json, write_aside, write_json
+from glm2x.place import Place, place
 from glm2x.work.unit import MISSING
 
 FORMAT_VERSION = 1
@@ -78,7 +79,11 @@ class Plan:
         """Return where an input lies now: where `moved` says, or where it lay."""
         return moved or Path(self.inputs[name].path)
 
-    def require(self, name: str, digest: str, where: Path) -> None:
+    def store(self) -> Place | None:
+        """Return where the embedding store lies that is read, if one is."""
+        return place(self.inputs["embeddings"].path) if "embeddings" in self.inputs else None
+
+    def require(self, name: str, digest: str, where: Place) -> None:
         """Refuse an input that is not the planned one (`DataError`)."""
         wanted = self.inputs[name].digest
         if digest != wanted:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from glm2x.errors import UsageError
+from glm2x.place import Place
 from glm2x.work.folder import PLAN
 from glm2x.work.planned import PlannedWork, Where
 from glm2x.work.unit import Work
 
 
-def open_work(folder: Path, where: Where = Where()) -> Work:  # noqa: B008 (it is frozen)
+def open_work(folder: Place, where: Where = Where()) -> Work:  # noqa: B008 (it is frozen)
     """Return the work of a folder: one that `glm2x work plan` wrote, or an embedding store with plans.
 
     Raises
@@ -21,7 +22,7 @@ def open_work(folder: Path, where: Where = Where()) -> Work:  # noqa: B008 (it i
         The plan or the store is damaged.
     """
     folder = folder.absolute()
-    if (folder / PLAN).is_file():
+    if isinstance(folder, Path) and (folder / PLAN).is_file():
         return PlannedWork(folder, where)
     if (folder / "store.json").is_file():
         from glm2x.work.kinds.embed import EmbedWork

@@ -16,14 +16,17 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from glm2x.claims import claimed
 from glm2x.errors import Glm2xError
 from glm2x.files import write_aside
+from glm2x.place import Place
+from glm2x.url import Url
 
 ERRORS, LOG = "errors", "log"
+_STARTED = f"{time.time_ns():x}"
+_LINES: dict[Url, list[str]] = {}  # of this process's logs in object storage
 
 State = Literal["done", "there", "elsewhere", "failed"]
 
@@ -44,7 +47,7 @@ class Work(Protocol):
     """
 
     @property
-    def folder(self) -> Path: ...  # noqa: D102
+    def folder(self) -> Place: ...  # noqa: D102
     @property
     def kind(self) -> str: ...  # noqa: D102
     @property
@@ -130,7 +133,7 @@ def run_shard(work: Work, i: int) -> Outcome:
     return Outcome(i, "done", "" if lacking == MISSING else lacking)
 
 
-def error_path(work: Work, i: int) -> Path:
+def error_path(work: Work, i: int) -> Place:
     """Return where the error of a shard lies, if it has one."""
     return work.folder / ERRORS / f"{work.name(i)}.txt"
 
@@ -156,9 +159,10 @@ def read_errors(work: Work) -> dict[int, str]:
     return {i: text.partition("\n\n")[0].rstrip() for i, text in texts.items()}
 
 
-def read_log(folder: Path) -> Iterator[dict[str, Any]]:
+def read_log(folder: Place) -> Iterator[dict[str, Any]]:
     """Yield what processes did, by process; a last line that a killed one left torn is passed over."""
-    for path in sorted((folder / LOG).glob("*.jsonl")):
+    paths: list[Place] = [*(folder / LOG).glob("*.jsonl")]
+    for path in sorted(paths, key=str):
         for line in path.read_text().splitlines():
             try:
                 yield json.loads(line)
@@ -166,9 +170,21 @@ def read_log(folder: Path) -> Iterator[dict[str, Any]]:
                 break
 
 
-def _log(folder: Path, name: str, event: str, **facts: Any) -> None:
-    """Append a line to this process's own file: several writers of one may tear lines on a network's disk."""
-    path = folder / LOG / f"{platform.node()}-{os.getpid()}.jsonl"
-    path.parent.mkdir(exist_ok=True)
-    with path.open("a") as handle:
-        handle.write(json.dumps({"shard": name, "event": event, "time": time.time(), **facts}) + "\n")
+def _log(folder: Place, name: str, event: str, **facts: Any) -> None:
+    """Append a line to this process's own file: several writers of one may tear lines on a network's disk.
+
+    An object cannot be appended to: it is written again with all lines so far, which are in memory.
+    """
+    line = json.dumps({"shard": name, "event": event, "time": time.time(), **facts}) + "\n"
+    process = f"{platform.node()}-{os.getpid()}"
+    if isinstance(folder, Url):
+        path = (
+            folder / LOG / f"{process}-{_STARTED}.jsonl"
+        )  # on other machines processes have that number, too
+        _LINES.setdefault(path, []).append(line)
+        path.put("".join(_LINES[path]).encode())
+        return
+    file = folder / LOG / f"{process}.jsonl"
+    file.parent.mkdir(exist_ok=True)
+    with file.open("a") as handle:
+        handle.write(line)

@@ -15,6 +15,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
 
+from glm2x.place import Place, place
 from glm2x.work.open import open_work
 from glm2x.work.planned import Where
 from glm2x.work.unit import run_shard
@@ -22,7 +23,7 @@ from glm2x.work.unit import run_shard
 _PATIENCE = 5.0  # seconds to clear up in, before a process whose starter has gone ends at once
 
 
-def first_line(folder: Path, where: Where) -> str:
+def first_line(folder: Place, where: Where) -> str:
     """Return the line that says what to work on."""
     cohort, weights = (
         None if path is None else str(path.absolute()) for path in (where.cohort, where.weights)
@@ -38,7 +39,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints is no answer
     told = json.loads(sys.stdin.readline())
-    folder, remote_code = Path(told.pop("folder")), told.pop("remote_code")
+    folder, remote_code = place(told.pop("folder")), told.pop("remote_code")
     paths = {name: path and Path(path) for name, path in told.items()}
     work = open_work(folder, Where(**paths, remote_code=remote_code))
     asked: SimpleQueue[int | None] = SimpleQueue()

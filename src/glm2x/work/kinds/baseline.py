@@ -107,9 +107,7 @@ class _Opened:
         plan.require("cohort", self.cohort.digest, place)
         arguments = dict(plan.arguments)
         self.splits: list[str] = arguments.pop("splits")
-        scores, embeddings = (
-            plan.input(name) if name in plan.inputs else None for name in ("scores", "embeddings")
-        )
+        scores, embeddings = plan.input("scores") if "scores" in plan.inputs else None, plan.store()
         if scores is not None:
             plan.require("scores", sha256(scores), scores)
         if embeddings is not None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from glm2x.embeddings.launch import Opened
 from glm2x.embeddings.store import Store
+from glm2x.place import Place
 from glm2x.progress import silent
 from glm2x.work.planned import Where
 from glm2x.work.unit import MISSING
@@ -29,7 +28,7 @@ class EmbedWork:
         self.threads = max((plan.threads or 1 for plan in opened.plans), default=1)
 
     @classmethod
-    def of(cls, folder: Path, where: Where) -> EmbedWork:
+    def of(cls, folder: Place, where: Where) -> EmbedWork:
         """Open the store in a folder; see `Opened` for what is refused."""
         told = {"cohort": where.cohort, "weights": where.weights}
         return cls(Opened(Store.open(folder), **told, remote_code=where.remote_code))

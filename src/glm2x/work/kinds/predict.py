@@ -19,6 +19,7 @@ from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
 from glm2x.embeddings.store import Store
 from glm2x.files import sha256
+from glm2x.place import Place, place
 from glm2x.predictions import write_predictions
 from glm2x.training.checkpoint import STATE, load_checkpoint
 from glm2x.training.predict import Predictor
@@ -38,7 +39,7 @@ def plan_predict(
     split: Split | None,
     genes: Sequence[str] | None,
     individuals: Sequence[str] | None,
-    embeddings: Path | None,
+    embeddings: Place | None,
     device: str,
     threads: int | None,
     genes_a_shard: int,
@@ -67,7 +68,7 @@ def plan_predict(
         "checkpoint": Input(str(checkpoint.absolute()), sha256(checkpoint / STATE)),
     }
     if store is not None:
-        inputs["embeddings"] = Input(str(Path(store).absolute()), Store.open(store).spec.digest)
+        inputs["embeddings"] = Input(str(place(store).absolute()), Store.open(store).spec.digest)
     chosen = stretches(cohort, asked.genes, genes_a_shard)
     plan = Plan(
         "predict",
@@ -89,7 +90,7 @@ class _Predict:
         plan = work.plan
         cohort, checkpoint = _opened(work)
         people = cohort.individual_index(plan.arguments["individuals"])
-        store = plan.input("embeddings") if "embeddings" in plan.inputs else None
+        store = plan.store()
         if store is not None:
             plan.require("embeddings", Store.open(store).spec.digest, store)
         predictor = Predictor(checkpoint, cohort, people, embeddings=store, device=plan.device)

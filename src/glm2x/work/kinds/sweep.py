@@ -20,6 +20,7 @@ from glm2x.config import TrainConfig, load_config, parse_config
 from glm2x.embeddings.store import Store
 from glm2x.errors import UsageError
 from glm2x.files import write_aside
+from glm2x.place import place
 from glm2x.training.checkpoint import load_checkpoint
 from glm2x.training.possible import require_possible
 from glm2x.training.run import train
@@ -169,7 +170,7 @@ def _resolved(base: TrainConfig, name: str, split: Path, seed: int) -> TrainConf
     """Return a run's configuration with absolute paths."""
 
     def absolute(path: str | None) -> str | None:
-        return None if path is None else str(Path(path).absolute())
+        return None if path is None else str(place(path).absolute())
 
     def listed(path: str) -> str:
         return path if path == "all" else str(Path(path).absolute())

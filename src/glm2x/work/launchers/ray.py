@@ -12,10 +12,10 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from glm2x.errors import DataError, UsageError
+from glm2x.place import place
 from glm2x.work.board import Board
 from glm2x.work.launchers.local import ATTEMPTS, workers_for
 from glm2x.work.open import open_work
@@ -34,7 +34,7 @@ class Worker:
     """What an actor is made of: makes shards of one work."""
 
     def __init__(self, folder: str, where: Where) -> None:
-        self._work = open_work(Path(folder), where)
+        self._work = open_work(place(folder), where)
 
     def run(self, shard: int) -> str:
         """Make a shard; return its outcome as JSON."""

@@ -1,7 +1,8 @@
 """Work by an array of SLURM jobs, submitted by submitit: each has its share of the shards.
 
 A job whose time is over, or that is preempted, is queued again and goes on: what it has made stays. submitit
-keeps its own files, and what jobs say, in ``slurm/`` of the work folder.
+keeps its own files, and what jobs say, in ``slurm/`` of the work folder; of one in object storage, in
+``slurm/`` where they are submitted.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from glm2x.errors import DataError, UsageError
+from glm2x.place import Place
+from glm2x.url import Url
 from glm2x.work.launchers.local import thread_variables
 from glm2x.work.open import open_work
 from glm2x.work.planned import Where
@@ -51,6 +54,8 @@ class Jobs:
 
     def folder(self, work: Work) -> Path:
         """Return where submitit keeps its files."""
+        if isinstance(work.folder, Url):
+            return Path.cwd() / "slurm"
         return work.folder / "slurm"
 
     def parameters(self, work: Work) -> dict[str, Any]:
@@ -81,7 +86,7 @@ class Jobs:
 class Share:
     """What one job does."""
 
-    folder: Path
+    folder: Place
     where: Where
     shards: list[int]
 
