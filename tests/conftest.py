@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pysam
@@ -15,6 +16,7 @@ from glm2x.cohort.freeze import make_split
 from glm2x.cohort.presets import preset_people
 from glm2x.cohort.sources import CohortSources
 from glm2x.cohort.split import Split
+from s3_server import S3, served, used
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, before torch is imported
 
@@ -58,6 +60,20 @@ def demo_cohort(demo_sources: CohortSources, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture(scope="session")
 def demo_split(demo_cohort: Cohort) -> Split:
     return make_split(demo_cohort, preset_people(demo_cohort, "s250"), window=64_000)
+
+
+@pytest.fixture(scope="session")
+def s3_served() -> Iterator[S3]:
+    with served() as storage:
+        yield storage
+
+
+@pytest.fixture
+def s3(s3_served: S3) -> Iterator[S3]:
+    """An empty object storage on this machine, which the environment names."""
+    s3_served.clear()
+    with used(s3_served):
+        yield s3_served
 
 
 class SmallCohort:
