@@ -115,14 +115,14 @@ def _there(target: Place) -> UsageError:
     )
 
 
-def disk_full(target: Path) -> DataError:
+def disk_full(target: Path, do: str = "choose an --out on another disk") -> DataError:
     """Return the error that says the disk is full, with the bytes that are free."""
     free = shutil.disk_usage(target.parent).free
     return DataError(
         f"the disk is full; {target.name} was not written",
         where=str(target.parent),
         got=f"{free / 1e6:.1f} MB free",
-        do="free some room, or choose an --out on another disk; what was half-written is removed",
+        do=f"free some room, or {do}; what was half-written is removed",
     )
 
 
@@ -242,7 +242,7 @@ def _sent(target: Url, *, force: bool) -> Iterator[Path]:
             yield file
         except Exception as error:
             if _is_full(error, file.parent):
-                raise disk_full(file) from error
+                raise disk_full(file, "set TMPDIR to a folder on another disk") from error
             raise
         try:
             target.upload(file, force=force)

@@ -57,13 +57,14 @@ def held(folder: Url) -> int:
 def _taken(place: Url, content: bytes) -> Mark | None:
     """Return the state of a lease that is ours now; None where it is another's."""
     try:
-        return place.create(content)
-    except FileExistsError:
-        pass
-    try:
         there = place.stat()
+    except FileNotFoundError:
+        there = None
+    try:
+        if there is None:
+            return place.create(content)
         return None if _is_held(place, there.st_mtime) else place.replace(content, there.mark)
-    except (FileNotFoundError, FileExistsError):  # its process has ended, or another was quicker
+    except FileExistsError:  # another was quicker
         return None
 
 

@@ -35,6 +35,7 @@ from glm2x.config import show_config
 from hub_server import hub
 from language_checkpoints import kmers, write_esm
 from nt_checkpoints import write_nt
+from s3_server import served
 
 DEMO = ROOT / "src/glm2x/demo/data"
 Prepare = Callable[[Path, Path], AbstractContextManager[Mapping[str, str]]]
@@ -395,11 +396,12 @@ def evaluated(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
 @world(
     (r"--genes-per-shard 20", "--genes-per-shard 2"),
     (r"(work plan sweep .*?) \\\n", r"\1 --set training.epochs=1 --set window=4096 \\\n"),
+    ONE_EPOCH,
 )
 def cluster(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
-    """The world `evaluated`."""
-    with WORLDS["evaluated"].prepare(folder, shared) as environment:
-        yield environment
+    """The world `evaluated`, and an object storage."""
+    with WORLDS["evaluated"].prepare(folder, shared) as environment, served() as storage:
+        yield {**environment, **storage.environment}
 
 
 def _evaluate_one_epoch(folder: Path) -> None:

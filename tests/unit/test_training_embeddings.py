@@ -37,11 +37,13 @@ from glm2x.training.run import train
 from glm2x.training.runfolder import RunFolder
 from glm2x.training.samples import phase_data
 from glm2x.training.strategies import phases
+from glm2x.url import Url
 from language_fakes import Counting
+from s3_server import S3
 from small_store import SPEC
 
 
-def fill(folder: Path, *, without: str | None = None, reach: int = 1, **changes: Any) -> Store:
+def fill(folder: Path | Url, *, without: str | None = None, reach: int = 1, **changes: Any) -> Store:
     """Write the embeddings of all fake haplotypes, but for those of one gene."""
     model = Counting(token_bp=4, reach=reach)
     settings = {"keep": "tokens", "bins": None, "dtype": "fp32", "strand": "gene"} | changes
@@ -102,6 +104,24 @@ def test_a_batch_holds_each_person_s_tokens_once(store: Store, unique: bool) -> 
         codes = gene.haplotypes[gene.index[samples.individual[row]]]
         assert torch.equal(batch.inputs[batch.index[person]], expected("", codes))
     assert (len(batch.inputs) < 12) == unique
+
+
+def test_from_object_storage_batches_and_predictions_are_the_same(
+    store: Store, s3: S3, tmp_path: Path
+) -> None:
+    """Also where every fortieth request ends in an error."""
+    remote, source = fill(Url("s3://b", "store")), FakeSource()
+    samples = phase_data(phases(make_config("out"))[1], FakeCohort(), make_split(), make_values()).train
+    s3.fault = lambda method, key: None if len(s3.asked) % 40 else 500
+    rows = np.array([20, 0, 7, 1, 19, 2])
+    batches = [Batcher(samples, Embeddings(source, one), (0, 1), unique=True) for one in (store, remote)]
+    one, other = (batcher.batch(rows).inputs for batcher in batches)
+    assert torch.equal(one, other)
+    first, second = (
+        predict(run_on(one, tmp_path / name).checkpoint, FakeCohort(), source=source, device="cpu")
+        for name, one in (("local", store), ("remote", remote))
+    )
+    np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.parametrize("strategy", ["reference", "personal", "reference-then-personal"])

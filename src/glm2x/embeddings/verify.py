@@ -61,8 +61,8 @@ class Verification:
 def verify(store: Store, progress: Progress = silent) -> Verification:
     """Read all that the index of a store names, and compare it with the checksums there.
 
-    The files are read, and not mapped: a disk that cannot read is a problem among the others. Shards
-    without index are none, see `gc.collect`.
+    The files are read, and not mapped: a disk that cannot read is a problem among the others. From object
+    storage a few at a time are copied to this machine. Shards without index are none, see `gc.collect`.
 
     Parameters
     ----------

@@ -9,10 +9,12 @@ from threading import Lock
 
 from glm2x.errors import DataError
 from glm2x.progress import Advance
+from glm2x.url import Url
 from glm2x.work.planned import Say
 from glm2x.work.unit import Outcome, Work, error_path
 
 PAUSE = 0.5  # seconds between two looks at what other processes have in hand
+PAUSE_OF_URL = 2.0  # the same in object storage, where looking costs money
 
 
 class Board:
@@ -54,7 +56,7 @@ class Board:
             if not self._told:
                 self._told = True
                 self._say("  note: waiting for shards that another run has in hand")
-        time.sleep(PAUSE)
+        time.sleep(PAUSE_OF_URL if isinstance(self._work.folder, Url) else PAUSE)
         return shard
 
     def give_back(self, shard: int) -> None:
