@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Barrier
 
+import numpy as np
 import polars as pl
 import pytest
 
 from glm2x.cohort.cohort import Cohort
+from glm2x.embeddings.pooled import Pooled
+from glm2x.embeddings.store import Store
 from glm2x.leases import LEASE
 from glm2x.url import Url
 from s3_server import S3
@@ -90,7 +93,7 @@ def test_from_the_plan_to_the_evaluation(
         told.append(json.loads(capsys.readouterr().out))
     assert told[0] == told[1]
 
-    tables = []
+    tables, people = [], demo_cohort.individuals[:24]
     for name, store, table in (
         ("local", folder / "store", folder / "local.parquet"),
         ("remote", STORE, "s3://bucket/tables/remote.parquet"),
@@ -120,6 +123,9 @@ def test_from_the_plan_to_the_evaluation(
         assert glm2x("evaluate", table, "--out", out) == 0
         tables.append(pl.read_parquet(out / "predictions.parquet"))
     assert tables[0].equals(tables[1])
+    pooled = [Pooled(Store.open(store), demo_cohort, people) for store in (STORE, folder / "store")]
+    for gene in demo_cohort.gene_ids[:4]:
+        np.testing.assert_array_equal(*(one.gene(gene) for one in pooled))
     said = json.loads((folder / "remote-evaluation/made.json").read_text())
     commands = [made["words"][0] for made in said["made"]]
     assert commands[-3:] == ["train", "predict", "evaluate"]
@@ -141,7 +147,7 @@ def test_of_a_run_that_is_killed_the_next_makes_the_rest(s3: S3, folder: Path, d
     indexed = set(s3.below(f"{INSIDE}index/"))
     assert len(indexed) == 2
     s3.age(f"{INSIDE}claims/", LEASE + 2)
-    assert glm2x("embed", "run", STORE, "--workers", 1) == 0
+    assert glm2x("embed", "run", STORE, "--workers", 2) == 0
     begun = starts(STORE)
     assert begun.pop(left) == 2
     assert set(begun.values()) == {1}
