@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ OPTIONS = {  # of connections; what the variables say of them goes before
     "proxy_url": None,
     "timeout": "300s",  # of one request, the body included; obstore's 30 s are few for a part on a slow line
 }
+OUTAGE = timedelta(seconds=60)  # how long a server that cannot be reached, or is in trouble, is asked again
 _TRIES, _PAUSE = 4, 0.2  # at what breaks off, and seconds between
 _QUICK = 10.0  # seconds: what took longer was tried again by obstore
 
@@ -84,16 +86,13 @@ def ask(bucket: str, where: str, act: Callable[[Any, Any], _T]) -> _T:
         except (errors.NotFoundError, FileNotFoundError) as error:
             raise FileNotFoundError(where) from error
         except (errors.PermissionDeniedError, errors.UnauthenticatedError) as error:
-            todo = "look at what AWS_ACCESS_KEY_ID and the like say, and at what they may do in the bucket"
+            todo = f"look at what {_variables(bucket)} say, and at what the bucket lets them do"
             raise refused(where, error, todo) from error
         except errors.BaseError as error:
             if left and time.monotonic() - began < _QUICK:
                 time.sleep(_PAUSE)
                 continue
-            todo = (
-                "look at AWS_ENDPOINT_URL, AWS_REGION (and AWS_ALLOW_HTTP=true for http), or try again: "
-                "nothing was half-written"
-            )
+            todo = f"look at {_variables(bucket)}, or try again: nothing was half-written"
             raise refused(where, error, todo) from error
     raise AssertionError
 
@@ -129,13 +128,14 @@ def _client(bucket: str) -> tuple[Any, Any]:
         ) from error
     options: Any = _options(bucket.partition(":")[0])
     try:
-        return obstore, from_url(bucket, client_options=options)
+        retries: Any = {"max_retries": 1_000, "retry_timeout": OUTAGE}
+        return obstore, from_url(bucket, client_options=options, retry_config=retries)
     except (obstore.exceptions.BaseError, ValueError) as error:
         raise UsageError(
             "the object storage cannot be used as the environment says",
             where=bucket,
             got=_first_line(error),
-            do="look at the AWS_... variables (of gs: GOOGLE_..., of az: AZURE_...)",
+            do=f"look at {_variables(bucket)}",
         ) from error
 
 
@@ -144,6 +144,16 @@ def _options(scheme: str) -> dict[str, str]:
         name: os.environ.get(f"{SCHEMES[scheme]}{name.upper()}", value) for name, value in OPTIONS.items()
     }
     return {name: value for name, value in said.items() if value is not None}
+
+
+def _variables(bucket: str) -> str:
+    """Return the variables by which a storage is found, for a message."""
+    scheme = bucket.partition(":")[0]
+    if scheme != "s3":
+        return f"the variables {SCHEMES[scheme]}..."
+    return (
+        "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL (http: AWS_ALLOW_HTTP=true)"
+    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -155,6 +155,36 @@ def test_of_a_run_that_is_killed_the_next_makes_the_rest(s3: S3, folder: Path, d
     assert remote_results(s3) == results(folder / "store")
 
 
+def test_where_the_storage_fails_the_other_shards_go_on(
+    s3: S3, folder: Path, demo_cohort: Cohort, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a shard whose claim, and of one whose values cannot be written, nothing is left behind."""
+    plan(demo_cohort, folder)
+    refused: list[str] = []
+
+    def refuse(method: str, key: str) -> int | None:
+        if method != "PUT" or not ("/claims/" in key or "/shards/" in key):
+            return None
+        kind = key.split("/")[-2]
+        if len(refused) < 2 and kind not in {one.split("/")[-2] for one in refused}:
+            refused.append(key)
+        return 400 if key in refused else None
+
+    s3.fault = refuse
+    assert glm2x("embed", "run", STORE, "--workers", 1) == 1
+    told = capsys.readouterr().err
+    assert "2 of 4 shards failed; the others have gone on" in told
+    assert "did not do what it was asked for: Generic S3 error" in told
+    assert len(s3.below(f"{INSIDE}index/")) == len(s3.below(f"{INSIDE}shards/")) == 2
+    assert len(s3.below(f"{INSIDE}errors/")) == 1
+    s3.fault = None
+    assert glm2x("embed", "run", STORE, "--workers", 1) == 0
+    assert glm2x("embed", "finish", STORE) == 0
+    assert not s3.below(f"{INSIDE}errors/")
+    assert not s3.below(f"{INSIDE}claims/")
+    assert remote_results(s3) == results(folder / "store")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

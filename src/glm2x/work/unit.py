@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
 from glm2x.claims import claimed
-from glm2x.errors import Glm2xError
+from glm2x.errors import DataError, Glm2xError
 from glm2x.files import write_aside
 from glm2x.place import Place
 from glm2x.url import Url
@@ -110,7 +110,17 @@ def run_shard(work: Work, i: int) -> Outcome:
 
     An error is recorded in ``errors/`` and returned as an outcome: other shards go on. What ends the process
     (`KeyboardInterrupt`, `SystemExit`) is let through, and leaves the shard as if it had not been begun.
+    Where object storage is away, so that nothing can be recorded there, the outcome alone says so.
     """
+    try:
+        return _run_shard(work, i)
+    except DataError as error:
+        if not isinstance(work.folder, Url):
+            raise
+        return Outcome(i, "failed", f"{error.what}: {error.got}")
+
+
+def _run_shard(work: Work, i: int) -> Outcome:
     lacking = work.lacking(i)
     if lacking is None:
         return Outcome(i, "there")
