@@ -271,4 +271,5 @@ def used(s3: S3) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in s3.environment.items():
             patch.setenv(name, value)
+        patch.delenv("GLM2X_CACHE", raising=False)
         yield

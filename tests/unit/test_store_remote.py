@@ -102,6 +102,37 @@ def test_faults_change_nothing(s3: S3, tmp_path: Path) -> None:
     assert s3.below(INSIDE) == content(local.folder)
 
 
+def test_copies_on_this_machine_are_read_instead(
+    s3: S3, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are made once, of each state of a shard, and made again where one is damaged."""
+    monkeypatch.setenv("GLM2X_CACHE", str(tmp_path / "cache"))
+    shard = f"shards/{name(0, 1, 2, 3)}.safetensors"
+
+    def requests() -> int:
+        s3.asked.clear()
+        opened = Store.open(FOLDER)
+        assert torch.equal(opened.gather(KEYS[:4]), values(range(4)))
+        assert torch.equal(opened.read(KEYS[1]), values([1])[0])
+        return s3.count("GET", "shards/")
+
+    assert [requests(), requests()] == [1, 0]
+    (copy,) = (tmp_path / "cache").rglob("*.safetensors")
+    assert copy.read_bytes() == s3.objects[INSIDE + shard].content
+    copy.write_bytes(copy.read_bytes()[:-1])
+    assert [requests(), requests()] == [1, 0]
+    other = tensor_bytes(values(range(4)) * 2)
+    s3.put(INSIDE + shard, other)
+    assert torch.equal(Store.open(FOLDER).gather(KEYS[:4]), values(range(4)) * 2)
+    s3.put(INSIDE + shard, other[:-1])
+    with pytest.raises(DataError, match="a shard of the embedding store is damaged") as caught:
+        Store.open(FOLDER).gather(KEYS[:4])
+    assert caught.value.where == f"{FOLDER}/{shard}"
+    shard_path(FOLDER, name(0, 1, 2, 3)).unlink()
+    with pytest.raises(DataError, match="a shard of the embedding store is damaged"):
+        Store.open(FOLDER).gather(KEYS[:4])
+
+
 def test_what_others_write_and_merge_is_found(store: Store) -> None:
     other = Store.open(FOLDER)
     write(store, [8, 9])

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from glm2x.commands.options import AnyPlace
 from glm2x.console import say, show_table
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def convert(
     cohort: Path | None = None,
     out: Path | None = None,
     split: Path | None = None,
-    embeddings: Path | None = None,
+    embeddings: AnyPlace | None = None,
     force: bool = False,
 ) -> None:
     """Turn a configuration of the published benchmark into an experiment, with the split of its lists.

@@ -17,6 +17,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from glm2x.embeddings.cache import Cache
 from glm2x.embeddings.commit import commit_shard
 from glm2x.embeddings.description import STORE, read_description, write_description
 from glm2x.embeddings.fetch import Fetcher
@@ -40,7 +41,7 @@ class Store:
 
     Several threads may read at once. Nothing keeps files open: shards are mapped into memory, the last
     `MOST_MAPPED` that were read stay so, and a view keeps its own mapped. From object storage each reading
-    is a request.
+    is a request, unless shards are copied to this machine (`glm2x.embeddings.cache`).
 
     Attributes
     ----------
@@ -54,7 +55,8 @@ class Store:
         self.folder = folder
         self.spec = spec
         self._mapped: OrderedDict[str, Mapped] = OrderedDict()
-        self._fetcher = Fetcher(folder, spec) if isinstance(folder, Url) else None
+        self._cache = Cache.of(folder, spec) if isinstance(folder, Url) else None
+        self._fetcher = Fetcher(folder, spec) if isinstance(folder, Url) and self._cache is None else None
         self._mapping, self._looking = Lock(), Lock()
         self._places, self._files = Places.none(), frozenset[str]()
         self._written: dict[str, pl.DataFrame] = {}  # rows that are not among the places yet
@@ -301,10 +303,15 @@ class Store:
         with self._mapping:
             mapped = self._mapped.get(name)
             if mapped is None:
-                assert not isinstance(self.folder, Url)
-                mapped = self._mapped[name] = map_shard(shard_path(self.folder, name), self.spec, haplotypes)
+                mapped = self._mapped[name] = self._mapped_anew(name, haplotypes)
                 if len(self._mapped) > MOST_MAPPED:
                     self._mapped.popitem(last=False)
             else:
                 self._mapped.move_to_end(name)
             return mapped
+
+    def _mapped_anew(self, name: str, haplotypes: int) -> Mapped:
+        if isinstance(self.folder, Url):
+            assert self._cache is not None
+            return self._cache.map(name, haplotypes)
+        return map_shard(shard_path(self.folder, name), self.spec, haplotypes)
