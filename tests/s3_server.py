@@ -154,7 +154,9 @@ class Handler(BaseHTTPRequestHandler):
         there = s3.objects.get(key)
         if method == "PUT":
             none, match = self.headers.get("If-None-Match"), self.headers.get("If-Match")
-            if (none == "*" and there) or (match and (there is None or there.e_tag != match)):
+            if match and there is None:
+                return 404, b"<Error><Code>NoSuchKey</Code></Error>", {}
+            if (none == "*" and there) or (match and there.e_tag != match):
                 return 412, b"<Error><Code>PreconditionFailed</Code></Error>", {}
             s3.put(key, body)
             return 200, b"", {"ETag": s3.objects[key].e_tag}

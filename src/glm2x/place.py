@@ -15,7 +15,7 @@ from glm2x.storage import SCHEMES
 from glm2x.url import Url
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
-_CUT_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/[^/]")  # what `pathlib` makes of one
+_CUT_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/([^/].*)", re.DOTALL)  # what `pathlib` makes of one
 
 Place = Path | Url
 """Where something lies: on this machine, or in object storage."""
@@ -24,14 +24,16 @@ Place = Path | Url
 def place(text: str | Place) -> Place:
     """Return the place that a text names: a path, ``file://``, or a URL of object storage.
 
+    What `pathlib` makes of a URL, with one slash, is taken for the URL.
+
     Raises
     ------
     UsageError
         It is a URL of another kind, or one without a bucket.
     """
-    if not isinstance(text, str):
+    if isinstance(text, Url):
         return text
-    url = _URL.fullmatch(text)
+    url = _URL.fullmatch(str(text)) or _CUT_URL.fullmatch(str(text))
     if url is None:
         return Path(text)
     scheme, rest = url[1].lower(), url[2]
@@ -41,7 +43,7 @@ def place(text: str | Place) -> Place:
     if scheme not in SCHEMES or not bucket:
         raise UsageError(
             "this is no place that glm2x can read or write",
-            got=text,
+            got=str(text),
             wanted=f"a path, file:///PATH, or {', '.join(f'{name}://BUCKET/NAME' for name in SCHEMES)}",
         )
     return Url(f"{scheme}://{bucket}", "/".join(part for part in key.split("/") if part))
@@ -50,7 +52,7 @@ def place(text: str | Place) -> Place:
 def require_local(path: Path | str) -> None:
     """Refuse a URL, whole or as `pathlib` cuts it, where only a path will do (`UsageError`)."""
     text = str(path)
-    if _URL.fullmatch(text) or _CUT_URL.match(text):
+    if _URL.fullmatch(text) or _CUT_URL.fullmatch(text):
         raise UsageError(
             "a URL stands where only a path on this machine will do",
             got=text if "://" in text else text.replace(":/", "://", 1),

@@ -7,6 +7,7 @@ serves both; what only one of the two can is asked for by its type. Objects appe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -207,7 +208,8 @@ class Url:
         content
             Its bytes, or a file of this machine that holds them.
         """
-        return self._put(content, "overwrite")
+        with self._requiring_bucket():
+            return self._put(content, "overwrite")
 
     def create(self, content: bytes) -> Mark:
         """Write an object that is not there yet. Of several who try at once one succeeds.
@@ -217,7 +219,8 @@ class Url:
         FileExistsError
             Another one is there.
         """
-        return self._put_if(content, "create")
+        with self._requiring_bucket():
+            return self._put_if(content, "create")
 
     def replace(self, content: bytes, seen: Mark) -> Mark:
         """Write an object in the place of a state of it that was seen. Of several who try one succeeds.
@@ -227,7 +230,10 @@ class Url:
         FileExistsError
             It is in another state by now, or gone.
         """
-        return self._put_if(content, seen.as_mode())
+        try:
+            return self._put_if(content, seen.as_mode())
+        except FileNotFoundError as error:
+            raise FileExistsError(str(self)) from error
 
     def upload(self, file: Path, *, force: bool) -> None:
         """Make a file of this machine an object.
@@ -269,11 +275,7 @@ class Url:
         def put(obstore: Any, client: Any) -> Mark:
             return mark_of(obstore.put(client, self.key, content, mode=mode, chunk_size=PART))
 
-        try:
-            return self._ask(put)
-        except FileNotFoundError as error:
-            todo = "look whether there is such a bucket"
-            raise refused(str(self), error.__cause__ or error, todo) from error
+        return self._ask(put)
 
     def _put_if(self, content: bytes, mode: Any) -> Mark:
         """Write under a condition. Where the answer was lost, the next try finds it broken by the first."""
@@ -282,11 +284,20 @@ class Url:
         except FileExistsError:
             try:
                 found, status = self.read()
-            except FileNotFoundError:
+            except FileNotFoundError:  # it was there, and is gone
                 raise FileExistsError(str(self)) from None
             if found != content:
                 raise
             return status.mark
+
+    @contextmanager
+    def _requiring_bucket(self) -> Iterator[None]:
+        """Turn what comes of writing into a bucket that there is not into our error."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            todo = "look whether there is such a bucket"
+            raise refused(str(self), error.__cause__ or error, todo) from error
 
     def _ask(self, act: Callable[[Any, Any], _T]) -> _T:
         return ask(self.bucket, str(self), act)

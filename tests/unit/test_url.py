@@ -50,6 +50,9 @@ def once(
         ("gs://b/x", Url("gs://b", "x")),
         ("az://container/x", Url("az://container", "x")),
         (Path("s"), Path("s")),
+        (Path("s3://b/a"), Url("s3://b", "a")),
+        ("s3:/b/a", Url("s3://b", "a")),
+        (Path("file:///a"), Path("/a")),
         (OBJECT, OBJECT),
     ],
 )
@@ -190,6 +193,18 @@ def test_faults_are_tried_over(s3: S3, fault: int | str | float) -> None:
     OBJECT.put(b"other")
     s3.fault = once(fault, "HEAD")
     assert OBJECT.stat().st_size == 5
+
+
+def test_what_was_there_and_is_gone_was_there(s3: S3) -> None:
+    OBJECT.put(b"another's")
+
+    def remove(method: str, key: str) -> None:
+        if method == "GET":
+            s3.objects.clear()
+
+    s3.fault = remove
+    with pytest.raises(FileExistsError):
+        OBJECT.create(b"mine")
 
 
 def test_an_answer_that_is_lost_does_not_take_what_was_won(s3: S3, tmp_path: Path) -> None:
