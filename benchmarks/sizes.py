@@ -4,9 +4,9 @@
 
 Simulated cohorts of two numbers of people by two of genes go through `cohort build`, `baseline` (elastic net,
 ridge, GBLUP) and `evaluate`, each in a process of its own, of which the CPU time counts. A verb's time is
-taken to be ``fixed + genes * (a + b * people)``, none of them negative, by least squares over the four points;
-windows, stores and GPU hours are those of `glm2x plan` on paper. Half a million people are 600 times as many as were measured: read that
-column as an order of magnitude.
+taken to be ``fixed + genes * (a + b * people)``, none of them negative, by least squares over the four
+points; windows, stores and GPU hours are those of `glm2x plan` on paper. Half a million people are 600 times
+as many as were measured: read that column as an order of magnitude.
 """
 
 from __future__ import annotations
