@@ -22,12 +22,15 @@ ROOT = Path(__file__).parents[2]
 REASONS = (
     "installs packages",
     "needs a GPU",
+    "needs a container runtime",
     "needs a scheduler",
     "needs the network",
     "run by CI",
 )
 OTHER_LANGUAGES = frozenset({"console", "json", "python", "text", "toml", "yaml"})
-COMMAND = re.compile(r"^\s*(\$ |(glm2x|torchrun|python|pip|hf|make|sbatch) +\S)", re.MULTILINE)
+COMMAND = re.compile(
+    r"^\s*(\$ |(glm2x|torchrun|python|pip|hf|make|sbatch|snakemake|apptainer|docker) +\S)", re.MULTILINE
+)
 _REMARK = re.compile(r"^\s*(?:%|<!--) *(run|not run: *(?P<reason>.*?)) *(?:-->)?$")
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
 _END = "END_OF_THE_BLOCK"

@@ -382,6 +382,32 @@ def own_cohort(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
 
 
 @world()
+def workflow(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
+    """The world `readme` with the workflow beside it, whose configuration asks for little."""
+    with WORLDS["readme"].prepare(folder, shared) as environment:
+        shutil.copytree(ROOT / "workflow", folder / "glm2x/workflow")
+        (folder / "glm2x/workflow/config.yml").write_text(small_study())
+        yield environment
+    assert (folder / "study/evaluation/report.html").exists()
+
+
+def small_study() -> str:
+    """Return the workflow's configuration with windows of 2,050 bp, and one epoch."""
+    text = (ROOT / "workflow/config.yml").read_text()
+    epoch = "training.epochs: 1, window: 2050"
+    for old, new in {
+        "bins: 400}": "bins: 200, window: 2050}",
+        "set: {training.batch_size: 64}": f"set: {{training.batch_size: 64, {epoch}}}",
+        "experiment: onehot-reference-then-personal": f"experiment: onehot-personal, set: {{{epoch}}}",
+        "elastic-net,ridge,gblup": "ridge",
+        "runners: 1": "runners: 2",
+    }.items():
+        assert old in text
+        text = text.replace(old, new)
+    return text
+
+
+@world()
 def evaluated(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
     """A run of one epoch, and an evaluation of it beside linear models."""
     made = shared / "evaluated"
