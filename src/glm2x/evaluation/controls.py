@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from glm2x.evaluation.cells import make_cells
 from glm2x.evaluation.check import Check, not_run, some
 from glm2x.evaluation.metrics import masked_pearson
-from glm2x.evaluation.tables import CellRow, make_cells, row_labels
+from glm2x.evaluation.table import Table
+from glm2x.evaluation.tables import CellRow, row_labels
 from glm2x.evaluation.target_checks import ROUNDING
 from glm2x.evaluation.uncertainty import standardise
-from glm2x.predictions import SWAPPED, Predictions
+from glm2x.predictions import SWAPPED
 
 PERMUTATIONS = 1_000
 
@@ -98,7 +100,7 @@ def mean_pearsons(frame: pl.DataFrame) -> dict[str, float]:
     Genes of which r is not defined are left out. NaN where none is left.
     """
     tested = frame.filter(pl.col("individual_split") == "test")
-    cells = make_cells(tested, row_labels(tested))
+    cells = make_cells([tested], row_labels(tested))
     found: dict[str, list[float]] = {model: [] for model in frame["model"].unique(maintain_order=True)}
     for row in (row for cell in cells for row in cell.rows):
         r, _ = masked_pearson(row.predicted[0], row.observed[0], row.mask)
@@ -139,10 +141,10 @@ class Refitted:
         return bool(abs(self.mean) <= widths * self.se + _NO_R)
 
 
-def refitted_to_permuted(predictions: Predictions) -> Check:
+def refitted_to_permuted(table: Table) -> Check:
     """Say whether models that were fitted to permuted people have mean r 0, as their files have it."""
     name = "refitted_to_permuted"
-    files = predictions.sources or (("the table", predictions.metadata),)
+    files = table.sources or (("the table", table.metadata),)
     known = [
         (model, Refitted.of(means))
         for _, said in files
@@ -161,20 +163,26 @@ def refitted_to_permuted(predictions: Predictions) -> Check:
     return Check(name, "pass", said, False)
 
 
-def haplotypes_swapped(frame: pl.DataFrame) -> Check:
+def haplotypes_swapped(table: Table) -> Check:
     """Compare predictions with those of the same people with their two haplotypes exchanged.
 
     A table holds them in the column `predicted_swapped`; a person's prediction must not change.
     """
     name = "haplotypes_swapped"
-    known = frame.filter(pl.col(SWAPPED).is_not_null()) if SWAPPED in frame.columns else frame.clear()
-    if known.height == 0:
+    rows = changed = 0
+    found: set[str] = set()
+    for frame in table.blocks:
+        if SWAPPED not in frame.columns:
+            continue
+        known = frame.filter(pl.col(SWAPPED).is_not_null())
+        change = (pl.col("predicted") - pl.col(SWAPPED)).abs()
+        rows += known.height
+        changed += known.filter(change > ROUNDING * (1 + pl.col("predicted").abs())).height
+        found |= set(known["model"].unique().cast(pl.String))
+    if not rows:
         return not_run(name, f"the column {SWAPPED} (sums of both haplotypes cannot change)", leak=False)
-    change = (pl.col("predicted") - pl.col(SWAPPED)).abs()
-    changed = known.filter(change > ROUNDING * (1 + pl.col("predicted").abs()))
-    models = known["model"].unique().sort().to_list()
-    silent = frame.filter(~pl.col("model").is_in(models))["model"].unique().sort().to_list()
-    said = f"{known.height:,} predictions of {some(models)} with the haplotypes exchanged: "
-    said += f"{changed.height:,} change"
+    silent = [model for model in table.model_names if model not in found]
+    said = f"{rows:,} predictions of {some(sorted(found))} with the haplotypes exchanged: "
+    said += f"{changed:,} change"
     said += f"; not known of {some(silent)}" if silent else ""
-    return Check(name, "warn" if changed.height else "pass", said, False)
+    return Check(name, "warn" if changed else "pass", said, False)
