@@ -2,16 +2,17 @@
 
     python benchmarks/memory.py [--genes 60] [--people 300] [--models 4] [--folder FOLDER]
 
-Each verb is a process of its own, as a user starts it; its peak is what the system says of its resident memory
-(VmHWM). Three things grow, one at a time, tenfold:
+Each verb is a process of its own, as a user starts it; its peak is what the system says of its resident
+memory (VmHWM). Three things grow, one at a time, tenfold:
 
-- genes: a simulated cohort of that many genes and people, the predictions of that many models for all of them
-  (sums of dosages by random weights), evaluated with and without cohort and split, and drawn;
+- genes: a simulated cohort of that many genes and people, and the predictions of that many models for all
+  of them (sums of dosages by random weights), evaluated with and without cohort and split, and drawn;
 - people: the same with ten times the people;
-- windows: the letters of that many unique haplotypes through the backbone ``kmer``, planned, run and finished.
+- haplotypes: the windows of that many genes through the backbone ``kmer``: planned, computed and finished;
+  short ones with all their tokens, and long ones of which the mean is kept.
 
-Printed are both peaks, their ratio, and what the imports of that verb alone take (its ``--help``). The goal is
-a ratio below 1.2. Numbers in docs/guides/planning.md are from this program.
+Beside them a cohort is built, a linear baseline fitted, and a model trained and its predictions made, of the
+same genes. Printed are both peaks and their ratio; below 1.2 is the goal.
 """
 
 from __future__ import annotations

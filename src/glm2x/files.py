@@ -122,13 +122,19 @@ def distinct_names(paths: Sequence[Path | str]) -> list[str]:
     return names
 
 
-def give_back(mapped: mmap.mmap) -> None:
+def mapped(path: Path) -> mmap.mmap:
+    """Map a file of ours, which is not empty, into memory for reading."""
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def give_back(file: mmap.mmap) -> None:
     """Give back the memory of what was read of a file that is mapped for reading alone.
 
     What is looked at again is read again. Where the system cannot be asked to, nothing happens.
     """
     if hasattr(mmap, "MADV_DONTNEED"):
-        mapped.madvise(mmap.MADV_DONTNEED)
+        file.madvise(mmap.MADV_DONTNEED)
 
 
 def sha256(path: Path | str) -> str:

@@ -7,8 +7,7 @@ that comes from elsewhere, as a CSV with the same columns, is as good as ours.
 from __future__ import annotations
 
 import difflib
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -51,7 +50,6 @@ INDIVIDUAL_SPLITS = ("train", "validation", "test")
 _NEVER_NULL = ("model", "gene", "individual", "predicted")
 _NULL_WORDS = ("", "NA", "N/A", "nan", "NaN", "null", "NULL", "None")
 _FILE_PREFIX = "glm2x."
-PIECE = 65_536  # rows that are read together where memory is not to grow with a file
 
 
 @dataclass(frozen=True)
@@ -185,33 +183,18 @@ def write_predictions(path: Path | str, predictions: Predictions, *, force: bool
     validate(predictions.frame, where=str(path))
     with write_aside(path, force=force) as aside:
         if path.suffix == ".csv":
-            _as_text(predictions.frame).sink_csv(aside)
+            as_text(predictions.frame).sink_csv(aside)
         else:
-            _as_text(predictions.frame).sink_parquet(aside, metadata=_stored(predictions.metadata))
+            as_text(predictions.frame).sink_parquet(aside, metadata=stored_metadata(predictions.metadata))
 
 
-def write_parts(path: Path, frames: Iterable[pl.DataFrame], metadata: PredictionMetadata) -> None:
-    """Write frames of the same columns, one after the other, as one parquet file; memory holds one of them.
-
-    They wait in a folder beside the file until all are there.
-    """
-    waiting = path.with_name(f"{path.name}.parts")
-    waiting.mkdir()
-    parts: list[Path] = []
-    for frame in frames:
-        parts.append(waiting / f"{len(parts)}.parquet")
-        _as_text(frame).sink_parquet(parts[-1])
-    lazy = pl.scan_parquet(parts, glob=False, hive_partitioning=False)
-    lazy.sink_parquet(path, metadata=_stored(metadata), row_group_size=PIECE)
-    shutil.rmtree(waiting)
-
-
-def _as_text(frame: pl.DataFrame) -> pl.LazyFrame:
+def as_text(frame: pl.DataFrame) -> pl.LazyFrame:
     """Return names as text, whoever reads the file; piece by piece, so that memory never holds them so."""
     return frame.lazy().select(columns_of(frame)).with_columns(pl.col(pl.Categorical).cast(pl.String))
 
 
-def _stored(metadata: PredictionMetadata) -> dict[str, str]:
+def stored_metadata(metadata: PredictionMetadata) -> dict[str, str]:
+    """Return metadata as a parquet file holds them."""
     return {_FILE_PREFIX + key: value for key, value in metadata.as_text().items()}
 
 
@@ -238,7 +221,7 @@ def read_predictions(paths: Path | str | Iterable[Path | str]) -> Predictions:
     ignored: list[str] = []
     for path in map(Path, paths):
         raw, metadata = _read_file(require_file(path, kind="predictions file"))
-        frames.append(_coerce(raw, path))
+        frames.append(coerce(raw, path))
         sources.append((str(path), metadata))
         ours = {*COLUMNS, SWAPPED, *ignored}
         ignored += [column for column in raw.columns if column not in ours]
@@ -246,53 +229,6 @@ def read_predictions(paths: Path | str | Iterable[Path | str]) -> Predictions:
     frame = pl.concat(frames, how="diagonal")
     validate(frame, where=", ".join(str(path) for path in paths))
     return Predictions(frame, metadata, tuple(sources), tuple(ignored))
-
-
-class PredictionFile:
-    """A file of predictions that is read piece by piece; rows of different pieces are not compared.
-
-    Parameters
-    ----------
-    scratch
-        A folder in which a CSV waits as parquet while its pieces are read.
-
-    Attributes
-    ----------
-    metadata, columns
-        What the file says of its predictions, and the columns that it has.
-
-    Raises
-    ------
-    DataError
-        As `read_predictions`; an error of polars or the system where that has a message of its own.
-    """
-
-    def __init__(self, path: Path, scratch: Path) -> None:
-        self.path = require_file(path, kind="predictions file")
-        self._is_csv = path.name.endswith((".csv", ".csv.gz"))
-        stored = path
-        if self._is_csv:
-            stored = scratch / f"{len(list(scratch.iterdir()))}.parquet"
-            pl.scan_csv(path, infer_schema=False, glob=False).sink_parquet(stored, row_group_size=PIECE)
-        self._lazy = pl.scan_parquet(stored, glob=False, hive_partitioning=False)
-        self._schema = self._lazy.collect_schema()
-        self.columns = list(self._schema)
-        said = {} if self._is_csv else pl.read_parquet_metadata(path)
-        self.metadata = _said(said, path)
-
-    def pieces(self) -> Iterator[pl.DataFrame]:
-        """Give its rows, `PIECE` at a time at most, in the types of `COLUMNS`."""
-        rows = int(self._lazy.select(pl.len()).collect().item())
-        text = [c for c, dtype in self._schema.items() if dtype == pl.String and c in COLUMNS]
-        names = [] if self._is_csv else text  # numbers of a CSV are text, too
-        for start in range(0, rows, PIECE):
-            piece = self._lazy.slice(start, PIECE).with_columns(pl.col(names).cast(pl.Categorical))
-            yield _coerce(piece.collect(engine="streaming"), self.path)
-
-    def genes(self) -> dict[str | None, int]:
-        """Return how many rows each gene has."""
-        counts = self._lazy.group_by(pl.col("gene").cast(pl.String)).len().collect(engine="streaming")
-        return dict(counts.iter_rows())
 
 
 def validate(frame: pl.DataFrame, *, where: str) -> None:
@@ -409,16 +345,16 @@ def _read_file(path: Path) -> tuple[pl.DataFrame, PredictionMetadata]:
             wanted="a parquet file, or a CSV whose name ends in .csv",
             do="write it again; a download may be cut short",
         ) from error
-    return frame, _said(stored, path)
+    return frame, said_by(stored, path)
 
 
-def _said(stored: Mapping[str, str], path: Path) -> PredictionMetadata:
+def said_by(stored: Mapping[str, str], path: Path) -> PredictionMetadata:
     """Return what a parquet file's metadata say of the predictions in it."""
     said = {k.removeprefix(_FILE_PREFIX): v for k, v in stored.items() if k.startswith(_FILE_PREFIX)}
     return PredictionMetadata.from_text(said, where=str(path))
 
 
-def _coerce(raw: pl.DataFrame, path: Path) -> pl.DataFrame:
+def coerce(raw: pl.DataFrame, path: Path) -> pl.DataFrame:
     """Bring a file's columns to the types of `COLUMNS`, refusing what is not that kind of thing."""
     where = str(path)
     for column in REQUIRED:

@@ -22,6 +22,7 @@ FOUNDATION = {
     "config",
     "console",
     "prediction_metadata",
+    "prediction_pieces",
     "predictions",
     "progress",
     "provenance",
@@ -79,6 +80,7 @@ FOUNDATION_MAY_IMPORT = {
     "reml": set(),
     "sidecar": set(),
     "prediction_metadata": {"errors", "config"},
+    "prediction_pieces": {"files", "prediction_metadata", "predictions"},
     "predictions": {"errors", "files", "config", "prediction_metadata"},
 }
 TORCH_ROOMS = {"backbones", "heads", "embeddings", "training"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +22,7 @@ from glm2x.evaluation.tables import (
     RowKey,
     is_constant,
 )
+from glm2x.files import mapped
 from glm2x.predictions import compact
 
 Rows = NDArray[np.uint32] | slice
@@ -175,7 +175,7 @@ class _Matrices:
                 found.append(CellRow(key, label, names, predicted, observed))
                 continue
             shape = (len(names), len(self._genes), len(self._individuals))
-            maps = tuple(_mapped(self._path(label, column)) for column in _VALUES)
+            maps = tuple(mapped(self._path(label, column)) for column in _VALUES)
             predicted, observed = (np.frombuffer(one, dtype=np.float64).reshape(shape) for one in maps)
             found.append(CellRow(key, label, names, predicted, observed, maps))
         return Cell(self._name, self._genes, self._individuals, tuple(found))
@@ -184,11 +184,6 @@ class _Matrices:
         assert self._scratch is not None
         number = list(self._rows).index(label)
         return self._scratch / f"{self._name.replace('/', '-')}-{number}-{column}"
-
-
-def _mapped(path: Path) -> mmap:
-    with path.open("rb") as file:
-        return mmap(file.fileno(), 0, access=ACCESS_READ)
 
 
 def _replicate(key: tuple[Any, ...]) -> Replicate:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from glm2x.evaluation.cells import make_cells
 from glm2x.evaluation.check import Check, not_run, some
-from glm2x.evaluation.metrics import masked_pearson
+from glm2x.evaluation.metrics import Array, masked_pearson, pieces
 from glm2x.evaluation.table import Table
 from glm2x.evaluation.tables import CellRow, row_labels
 from glm2x.evaluation.target_checks import ROUNDING
@@ -19,6 +20,8 @@ from glm2x.evaluation.uncertainty import standardise
 from glm2x.predictions import SWAPPED
 
 PERMUTATIONS = 1_000
+
+_TOGETHER = 512  # people
 
 NEAR_ZERO = 0.005
 """How far from 0 mean r of permuted people may be; or four of its standard errors, where those are more."""
@@ -53,8 +56,7 @@ def permute_people(row: CellRow, *, permutations: int = PERMUTATIONS, seed: int 
     missing values the z-scores of permuted people are taken as they are, not made anew.
     """
     people = row.predicted.shape[2]
-    rng = np.random.default_rng(seed)
-    orders = rng.permuted(np.tile(np.arange(people), (permutations, 1)), axis=1)
+    orders = _orders(people, permutations, seed)
     means, actual = np.zeros(permutations), 0.0
     for predicted, observed in zip(row.predicted, row.observed, strict=True):
         mask = np.isfinite(predicted) & np.isfinite(observed)
@@ -62,13 +64,43 @@ def permute_people(row: CellRow, *, permutations: int = PERMUTATIONS, seed: int 
         used = np.isfinite(r)
         if not used.any():
             return Permuted(float("nan"), float("nan"), float("nan"), permutations)
-        x = np.where(null[used, None], 0.0, standardise(predicted[used], mask[used]))
-        y = standardise(observed[used], mask[used]) / mask[used].sum(axis=1, keepdims=True)
-        matched = y.T @ x / used.sum()
-        means += matched[np.arange(people), orders].sum(axis=1) / len(row.replicates)
-        actual += float(np.trace(matched)) / len(row.replicates)
+        for group in _stretches(people):
+            matched = _matched(predicted, observed, mask, used, null, group)
+            own = np.arange(len(matched))
+            for turn in pieces(permutations, len(matched)):
+                means[turn] += matched[own, orders[turn, group]].sum(axis=1) / len(row.replicates)
+            actual += float(matched[own, own + group.start].sum()) / len(row.replicates)
     reached = int((means >= actual - 1e-12).sum())
     return Permuted(float(means.mean()), float(means.std()), (reached + 1) / (permutations + 1), permutations)
+
+
+def _orders(people: int, permutations: int, seed: int) -> NDArray[np.uint32]:
+    """Return who gets whose prediction in each permutation, [permutations, people]."""
+    rng = np.random.default_rng(seed)
+    orders = np.empty((permutations, people), dtype=np.uint32)
+    for turns in pieces(permutations, people):
+        each = np.tile(np.arange(people), (len(orders[turns]), 1))
+        orders[turns] = rng.permuted(each, axis=1)
+    return orders
+
+
+def _stretches(people: int) -> list[slice]:
+    """Return slices of people, some hundred each: memory grows with people, not with their square."""
+    return [slice(start, min(start + _TOGETHER, people)) for start in range(0, people, _TOGETHER)]
+
+
+def _matched(
+    predicted: Array,
+    observed: Array,
+    mask: NDArray[np.bool_],
+    used: NDArray[np.bool_],
+    null: NDArray[np.bool_],
+    group: slice,
+) -> Array:
+    """Return what a group's measurements and everybody's predictions add to mean r, float [group, P]."""
+    x = np.where(null[used, None], 0.0, standardise(predicted[used], mask[used]))
+    y = standardise(observed[used], mask[used]) / mask[used].sum(axis=1, keepdims=True)
+    return np.asarray(y[:, group].T @ x / used.sum())
 
 
 def permuted_people(cells: Mapping[str, Mapping[str, Permuted]]) -> Check:

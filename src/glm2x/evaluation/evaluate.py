@@ -20,7 +20,7 @@ from glm2x.evaluation.by_population import by_population
 from glm2x.evaluation.cells import make_cells
 from glm2x.evaluation.check import Check
 from glm2x.evaluation.checks import run_checks
-from glm2x.evaluation.comparisons import PeopleDraws, choose_pairs, compare
+from glm2x.evaluation.comparisons import PeopleDraws, choose_pairs, compare, moments
 from glm2x.evaluation.controls import haplotypes_swapped, permute_people, permuted_people
 from glm2x.evaluation.few_shot import curve_points, curve_table
 from glm2x.evaluation.loci import loci as make_loci
@@ -201,7 +201,9 @@ def _judged(
         np.errstate(over="ignore", invalid="ignore"),
         progress("evaluate", count, "rows and comparisons") as bar,
     ):
-        results = [evaluate_cell(cell, means, study, draws, permutations, seed, bar) for cell in cells]
+        results = [
+            evaluate_cell(cell, means, study, draws, permutations, seed, bar, scratch) for cell in cells
+        ]
     checks = (
         *run_checks(table, cells, cohort=cohort, split=split),
         permuted_people({result.cell.name: result.permuted for result in results}),
@@ -226,10 +228,20 @@ def evaluate_cell(
     permutations: int,
     seed: int,
     bar: Advance,
+    scratch: Path | None = None,
 ) -> CellResult:
-    """Return what one cell comes to; `bar` counts its rows and comparisons, other arguments as `evaluate`."""
+    """Return what one cell comes to.
+
+    Parameters
+    ----------
+    bar
+        Counts its rows and comparisons.
+    scratch
+        A folder in which what is needed again may wait; else it is in memory. Others as `evaluate`.
+    """
     families = study.families(cell.individuals)
-    people = PeopleDraws(make_draws(study.blocks(cell.genes), families, draws=draws, seed=seed))
+    counts = make_draws(study.blocks(cell.genes), families, draws=draws, seed=seed)
+    people = PeopleDraws(counts, scratch)
     population, components = study.populations(cell.individuals), study.components_of(cell.individuals)
     heritability, members = study.heritability_of(cell.genes), study.members(cell.individuals)
     summary, per_gene, permuted, measured = {}, [], {}, []
@@ -256,5 +268,5 @@ def evaluate_cell(
 
 def _interval(metrics: RowMetrics, people: PeopleDraws) -> Interval:
     genes = np.isfinite(metrics.mean.pearson)
-    drawn = people.of(metrics.row, metrics.row.mask)[:, genes].astype(np.float64)
+    drawn = moments(people.of(metrics.row, metrics.row.mask), genes)
     return mean_interval(metrics.mean.pearson[genes], drawn, people.draws.take(genes))

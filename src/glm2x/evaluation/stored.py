@@ -17,16 +17,16 @@ import polars as pl
 from glm2x.errors import DataError, Glm2xError
 from glm2x.evaluation.table import Table, of_genes
 from glm2x.genome.genes import unversioned
+from glm2x.prediction_pieces import PredictionFile
 from glm2x.predictions import (
     COLUMNS,
     SWAPPED,
-    PredictionFile,
     merge_metadata,
     read_predictions,
     validate,
 )
 
-BLOCK = 32_768
+BLOCK = 16_384
 """Rows of a block, unless one gene alone has more."""
 
 _LENGTH = 8  # bytes that say how long a frame is
@@ -49,7 +49,7 @@ class PredictionFiles:
 
 
 class OnDisk:
-    """Blocks that wait in a folder, one file each, of frames one after the other (Arrow's IPC, compressed)."""
+    """Blocks in a folder, one file each: frames one after the other, in Arrow's IPC, compressed."""
 
     def __init__(self, folder: Path, count: int) -> None:
         self._folder, self._count = folder, count

@@ -16,11 +16,12 @@ import polars as pl
 from glm2x.errors import DataError
 from glm2x.files import write_aside
 from glm2x.genome.genes import unversioned
-from glm2x.predictions import KEY, PredictionMetadata, Predictions, compact, write_parts
+from glm2x.prediction_pieces import write_parts
+from glm2x.predictions import KEY, PredictionMetadata, Predictions, compact
 
 _PEOPLE = [*(column for column in KEY if column != "gene"), "individual_split"]
 _GENES = ["model", "draw", "gene", "gene_split"]
-_AT_ONCE = 1_000_000  # lines gathered before those that are the same become one
+_WAITING = 32_768  # lines at least, before those that are the same become one
 
 
 class Blocks(Protocol):
@@ -193,7 +194,8 @@ class _Unique:
 
     def add(self, frame: pl.DataFrame) -> None:
         self._parts.append(frame.select(self._columns).unique(maintain_order=True))
-        if sum(part.height for part in self._parts[1:]) > _AT_ONCE:
+        known, *more = (part.height for part in self._parts)
+        if sum(more) > max(known, _WAITING):
             self._parts = [self.found()]
 
     def found(self) -> pl.DataFrame:
