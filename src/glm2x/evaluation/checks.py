@@ -168,7 +168,10 @@ def _same_rows(cells: Sequence[Cell]) -> Check:
         drawn = any(replicate.draw >= 0 for row in cell.rows for replicate in row.replicates)
         if drawn and not cell.name.endswith("new_individual"):
             continue
-        masks = {row.label: row.mask for row in cell.rows}
+        masks = {}
+        for row in cell.rows:
+            masks[row.label] = row.mask
+            row.release()
         union = np.any(list(masks.values()), axis=0)
         whole = int(union.sum())
         short = [

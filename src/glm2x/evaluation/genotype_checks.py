@@ -122,6 +122,7 @@ def _same_sequence(rows: Sequence[CellRow], groups: Sequence[_Groups], window: i
         for spread, sd in _spreads(row.predicted[0], groups):
             genes += 1
             differ += spread > EQUAL * sd
+        row.release()
         judged = max(judged, genes)
         if differ > genes / 10:
             wrong.append(f"{row.label} ({differ} of {genes} genes)")
@@ -175,6 +176,7 @@ def _differing_sequence(rows: Sequence[CellRow], groups: Sequence[_Groups]) -> C
                 sd = observed[one.gene, both].std()
                 judged += 1
                 null += bool(predicted[one.gene, both].std() < NULL_RATIO * sd)
+        row.release()
         if judged and null > MANY * judged:
             constant.append(f"{row.label} ({null} of {judged} genes)")
     if constant:
