@@ -73,6 +73,7 @@ def _computed(cohort: Cohort, fitted: NDArray[np.int64], window: int) -> tuple[N
     done: dict[str, int] = {}  # contig -> first position not yet counted: windows overlap
     for gene in sorted(cohort.genes, key=lambda gene: (gene.contig, gene.tss)):
         variants = cohort.dosages(gene.gene, window)
+        cohort.give_back()
         new = variants.position >= done.get(gene.contig, 0)
         done[gene.contig] = gene.tss + window // 2
         dosage = variants.dosage[:, new].astype(np.float64)

@@ -87,6 +87,7 @@ def _all_groups(cell: Cell, cohort: Cohort, window: int) -> list[_Groups]:
         g, row = rows[at]
         if cohort.genes[row].contig in contigs:
             group = _haplotype_pairs(cohort, row, window)[people]
+            cohort.give_back()
             if len(np.unique(group)) > 1:
                 found.append(_Groups(g, columns, group))
     return found

@@ -102,6 +102,7 @@ def _scores(
         if not np.isfinite(values).all() or np.ptp(values) == 0:
             continue
         dosage = cohort.dosages(cohort.gene_ids[rows[at]], window).dosage[genotyped].astype(np.float64)
+        cohort.give_back()
         y = _normal_scores(values)
         for half in (halves, ~halves):
             found = _top(dosage[half], y[half])
