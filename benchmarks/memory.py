@@ -108,14 +108,46 @@ def judged(folder: Path) -> Iterator[tuple[str, int]]:
     yield "report", glm2x("report", folder / "all", "--force")
 
 
-def embedded(folder: Path, cohort: Path, genes: int) -> Iterator[tuple[str, int]]:
+def embedded(folder: Path, cohort: Path, genes: int, *more: object) -> Iterator[tuple[str, int]]:
     """Yield what planning, computing and finishing the embeddings of some genes' windows takes."""
-    names = (cohort.parent / "genes.txt", folder)
-    names[0].write_text("\n".join(gene_names(cohort)[:genes]) + "\n")
-    plan = ("--backbone", "kmer", "--cohort", cohort, "--out", folder, "--window", WINDOW)
-    yield "embed plan", glm2x("embed", "plan", *plan, "--genes", names[0], "--shard-mb", 4)
+    names = listed(folder.with_suffix(".genes"), gene_names(cohort)[:genes])
+    plan = ("--backbone", "kmer", "--cohort", cohort, "--out", folder, "--genes", names, "--batch-size", 8)
+    yield "embed plan", glm2x("embed", "plan", *plan, *more)
     yield "embed run", glm2x("embed", "run", folder)
     yield "embed finish", glm2x("embed", "finish", folder)
+
+
+def made(folder: Path, checkpoint: Path) -> Iterator[tuple[str, int]]:
+    """Yield what building a study's cohort, a linear baseline and a model's predictions take."""
+    files = ("--variants", folder / "genotypes.vcf.gz", "--expression", folder / "expression.bed.gz")
+    files += ("--reference", folder / "reference.fa.gz", "--expression-scale", "log2")
+    yield "cohort build", glm2x("cohort", "build", *files, "--out", folder / "again", "--force")
+    fit = ("--split", folder / "split.json", "--models", "training-mean,ridge", "--window", WINDOW)
+    out = ("--jobs", 1, "--out", folder / "baseline.parquet", "--force")
+    yield "baseline", glm2x("baseline", folder / "cohort", *fit, *out)
+    out = ("--out", folder / "predicted.parquet", "--device", "cpu", "--force")
+    yield "predict", glm2x("predict", checkpoint, "--cohort", folder / "cohort", *out)
+
+
+def trained(folder: Path) -> Path:
+    """Train a small model for one epoch on a study, and return its checkpoint."""
+    settings = {
+        "cohort": folder / "cohort",
+        "split": folder / "split.json",
+        "out": folder / "run",
+        "window": WINDOW,
+        "training.epochs": 1,
+        "training.device": "cpu",
+    }
+    words = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    glm2x("train", "onehot-personal", *words, "--force")
+    return folder / "run/checkpoint"
+
+
+def listed(path: Path, names: list[str]) -> Path:
+    """Write a list and return its path."""
+    path.write_text("\n".join(names) + "\n")
+    return path
 
 
 def gene_names(cohort: Path) -> list[str]:
@@ -125,13 +157,20 @@ def gene_names(cohort: Path) -> list[str]:
     return pl.read_parquet(cohort / "genes.parquet")["gene"].to_list()
 
 
+def people_names(cohort: Path) -> list[str]:
+    """Return a cohort's people."""
+    import polars as pl
+
+    return pl.read_parquet(cohort / "individuals.parquet")["individual"].to_list()
+
+
 def shown(title: str, one: dict[str, int], ten: dict[str, int]) -> None:
     """Print both peaks of each verb and their ratio."""
-    print(f"\n{title:<52}{'x 1':>8}{'x 10':>8}{'ratio':>8}")
+    print(f"\n{title:<64}{'x 1':>8}{'x 10':>8}{'ratio':>8}")
     for name, few in one.items():
         ratio = ten[name] / few
         over = "" if ratio < GOAL else f"  ABOVE {GOAL}"
-        print(f"{name:<52}{few / 1e6:>5.0f} MB{ten[name] / 1e6:>5.0f} MB{ratio:>8.2f}{over}", flush=True)
+        print(f"{name:<64}{few / 1e6:>5.0f} MB{ten[name] / 1e6:>5.0f} MB{ratio:>8.2f}{over}", flush=True)
 
 
 def main(genes: int, people: int, models: int, folder: Path) -> None:
@@ -144,10 +183,21 @@ def main(genes: int, people: int, models: int, folder: Path) -> None:
     title = f"{genes:,} genes, {people:,} people, {models} models"
     for name in ("genes", "people"):
         shown(f"{title}; {FACTOR} times the {name}", peaks["one"], peaks[name])
-    cohort = folder / "genes/cohort"
-    few = dict(embedded(folder / "store-one", cohort, genes))
-    many = dict(embedded(folder / "store-many", cohort, FACTOR * genes))
-    shown(f"windows of {WINDOW:,} bp of {genes:,} genes; {FACTOR} times the genes", few, many)
+    checkpoint = trained(folder / "one")
+    found = {name: dict(made(folder / name, checkpoint)) for name in ("one", "genes")}
+    shown(f"{genes:,} genes, {people:,} people; {FACTOR} times the genes", found["one"], found["genes"])
+    short = folder / "genes/cohort"
+    options = ("--window", WINDOW, "--shard-mb", 4)
+    few = dict(embedded(folder / "short-1", short, genes, *options))
+    many = dict(embedded(folder / "short-10", short, FACTOR * genes, *options))
+    shown(f"windows of {WINDOW:,} bp, all tokens, {genes:,} genes; {FACTOR} times the genes", few, many)
+    glm2x("simulate", "--out", folder / "long", "--genes", FACTOR * genes, "--individuals", people, "--force")
+    long = folder / "long/cohort"
+    options = ("--keep", "mean", "--shard-haplotypes", 64, "--individuals")
+    options += (listed(folder / "long.people", people_names(long)[:10]),)
+    few = dict(embedded(folder / "long-1", long, genes, *options))
+    many = dict(embedded(folder / "long-10", long, FACTOR * genes, *options))
+    shown(f"windows of 64,000 bp, means, {genes:,} genes; {FACTOR} times the genes", few, many)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from glm2x.errors import DataError
 from glm2x.files import write_aside
 from glm2x.genome.genes import unversioned
 from glm2x.prediction_pieces import write_parts
-from glm2x.predictions import KEY, PredictionMetadata, Predictions, compact
+from glm2x.predictions import KEY, PredictionMetadata, Predictions, compact, validate
 
 _PEOPLE = [*(column for column in KEY if column != "gene"), "individual_split"]
 _GENES = ["model", "draw", "gene", "gene_split"]
@@ -143,9 +143,15 @@ class Table:
         return self.people.filter(pl.col("individual_split") == "validation")["individual"].n_unique()
 
     def write(self, path: Path) -> None:
-        """Write it as one parquet file of predictions, block after block."""
+        """Write it as one file of predictions, block after block (`DataError` where it is not valid)."""
+
+        def valid() -> Iterator[pl.DataFrame]:
+            for frame in self.blocks:
+                validate(frame, where=str(path))
+                yield frame
+
         with write_aside(path) as aside:
-            write_parts(aside, self.blocks, self.metadata)
+            write_parts(aside, valid(), self.metadata)
 
 
 class _Facts:
