@@ -119,7 +119,7 @@ class PeopleDraws:
     Parameters
     ----------
     scratch
-        A folder to keep them in; without it they are kept in memory.
+        A folder on whose disk they are kept; without it they are kept in memory.
     """
 
     def __init__(self, draws: Draws, scratch: Path | None = None) -> None:
@@ -137,6 +137,7 @@ class PeopleDraws:
             for _, part in drawn_pearson(row, mask, self.draws):
                 file.write(part.data)
         self._kept[row.label] = (mask, mapped(path))
+        path.unlink()  # its room is free when this cell is done
 
     def of(self, row: CellRow, mask: NDArray[np.bool_]) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """Give r over `mask` in each draw, the mean over replicates: some genes, float32 [genes, D]."""
