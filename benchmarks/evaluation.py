@@ -30,10 +30,13 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
+from glm2x.evaluation.cells import make_cells
 from glm2x.evaluation.evaluate import evaluate_cell
 from glm2x.evaluation.metrics import gene_metrics
 from glm2x.evaluation.study import Study
-from glm2x.evaluation.tables import MAIN_CELL, Cell, CellRow, Replicate, RowKey, make_cells, row_labels
+from glm2x.evaluation.tables import MAIN_CELL, Cell, CellRow, Replicate, RowKey, row_labels
+from glm2x.evaluation.training_means import MODEL as TRAINING_MEAN
+from glm2x.evaluation.training_means import TrainingMeans
 from glm2x.predictions import Predictions, from_matrix, read_predictions, write_predictions
 from measuring import in_child
 
@@ -71,7 +74,7 @@ def metrics(genes: int, people: int) -> dict[str, float]:
     frame = table(genes, people, "ridge", 0)
     started = time.process_time()
     labels = row_labels(frame)
-    (cell,) = make_cells(frame, labels)
+    (cell,) = make_cells([frame], labels)
     (row,) = cell.rows
     between = time.process_time()
     found = gene_metrics(row.predicted[0], row.observed[0])
@@ -106,7 +109,7 @@ def cell_of_models(genes: int, people: int, models: int, draws: int) -> dict[str
     cell = Cell(MAIN_CELL, tuple(axes[0]), tuple(axes[1]), tuple(rows))
     means = np.random.default_rng(1).normal(5, 1, (genes, 1))
     known = from_matrix(
-        model="training-mean",
+        model=TRAINING_MEAN,
         genes=axes[0],
         individuals=["anybody"],
         predicted=means,
@@ -116,7 +119,7 @@ def cell_of_models(genes: int, people: int, models: int, draws: int) -> dict[str
         seed=0,
     )
     started = time.process_time()
-    result = evaluate_cell(cell, Predictions(known), Study(None, 64_000), draws, 1_000, 0)
+    result = evaluate_cell(cell, TrainingMeans([known], predicted=True), Study(None, 64_000), draws, 1_000, 0)
     return {"cpu_seconds": time.process_time() - started, "comparisons": float(len(result.comparisons))}
 
 

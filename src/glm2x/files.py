@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import mmap
 import os
 import platform
 import shutil
@@ -136,6 +137,21 @@ def distinct_names(paths: Sequence[Path | str]) -> list[str]:
             length += 1
         names.append("/".join(these[-length:]))
     return names
+
+
+def mapped(path: Path) -> mmap.mmap:
+    """Map a file of ours, which is not empty, into memory for reading."""
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def give_back(file: mmap.mmap) -> None:
+    """Give back the memory of what was read of a file that is mapped for reading alone.
+
+    What is looked at again is read again. Where the system cannot be asked to, nothing happens.
+    """
+    if hasattr(mmap, "MADV_DONTNEED"):
+        file.madvise(mmap.MADV_DONTNEED)
 
 
 def sha256(path: Path | str) -> str:

@@ -68,6 +68,16 @@ def names_in(folder: Place) -> list[str]:
     return os.listdir(folder)  # noqa: PTH208 (tens of thousands: paths cost five times as much)
 
 
+def fetched(where: Place, folder: Path) -> Path:
+    """Return a file of this machine with a place's content; that of an object is made in a folder."""
+    if isinstance(where, Path):
+        return where
+    copy = folder / str(len(list(folder.iterdir()))) / where.name
+    copy.parent.mkdir()
+    where.fetch(copy)
+    return copy
+
+
 @contextmanager
 def local_copy(where: Place) -> Iterator[Path]:
     """Give a file of this machine with a place's content; that of an object ends with the block."""
@@ -75,6 +85,4 @@ def local_copy(where: Place) -> Iterator[Path]:
         yield where
         return
     with tempfile.TemporaryDirectory(prefix="glm2x-") as folder:
-        copy = Path(folder) / where.name
-        where.fetch(copy)
-        yield copy
+        yield fetched(where, Path(folder))

@@ -7,7 +7,7 @@ that comes from elsewhere, as a CSV with the same columns, is as good as ours.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -182,15 +182,21 @@ def write_predictions(path: Place | str, predictions: Predictions, *, force: boo
             "a table of predictions is a .parquet or a .csv", where=str(path), got=path.suffix or "no ending"
         )
     validate(predictions.frame, where=str(path))
-    columns = columns_of(predictions.frame)
-    # text in the file, whoever reads it; piece by piece, so that memory never holds it as text
-    frame = predictions.frame.lazy().select(columns).with_columns(pl.col(pl.Categorical).cast(pl.String))
-    known = predictions.metadata.as_text()
     with write_aside(path, force=force) as aside:
         if path.suffix == ".csv":
-            frame.sink_csv(aside)
+            as_text(predictions.frame).sink_csv(aside)
         else:
-            frame.sink_parquet(aside, metadata={_FILE_PREFIX + k: v for k, v in known.items()})
+            as_text(predictions.frame).sink_parquet(aside, metadata=stored_metadata(predictions.metadata))
+
+
+def as_text(frame: pl.DataFrame) -> pl.LazyFrame:
+    """Return names as text, whoever reads the file; piece by piece, so that memory never holds them so."""
+    return frame.lazy().select(columns_of(frame)).with_columns(pl.col(pl.Categorical).cast(pl.String))
+
+
+def stored_metadata(metadata: PredictionMetadata) -> dict[str, str]:
+    """Return metadata as a parquet file holds them."""
+    return {_FILE_PREFIX + key: value for key, value in metadata.as_text().items()}
 
 
 def read_predictions(paths: Place | str | Iterable[Place | str]) -> Predictions:
@@ -217,7 +223,7 @@ def read_predictions(paths: Place | str | Iterable[Place | str]) -> Predictions:
     for path in places:
         with local_copy(require_file(path, kind="predictions file")) as file:
             raw, metadata = _read_file(file, str(path))
-        frames.append(_coerce(raw, path))
+        frames.append(coerce(raw, path))
         sources.append((str(path), metadata))
         ours = {*COLUMNS, SWAPPED, *ignored}
         ignored += [column for column in raw.columns if column not in ours]
@@ -341,11 +347,16 @@ def _read_file(path: Path, where: str) -> tuple[pl.DataFrame, PredictionMetadata
             wanted="a parquet file, or a CSV whose name ends in .csv",
             do="write it again; a download may be cut short",
         ) from error
+    return frame, said_by(stored, where)
+
+
+def said_by(stored: Mapping[str, str], where: str) -> PredictionMetadata:
+    """Return what a parquet file's metadata say of the predictions in it."""
     said = {k.removeprefix(_FILE_PREFIX): v for k, v in stored.items() if k.startswith(_FILE_PREFIX)}
-    return frame, PredictionMetadata.from_text(said, where=where)
+    return PredictionMetadata.from_text(said, where=where)
 
 
-def _coerce(raw: pl.DataFrame, path: Place) -> pl.DataFrame:
+def coerce(raw: pl.DataFrame, path: Place) -> pl.DataFrame:
     """Bring a file's columns to the types of `COLUMNS`, refusing what is not that kind of thing."""
     where = str(path)
     for column in REQUIRED:

@@ -13,11 +13,13 @@ from glm2x.cohort.freeze import make_split
 from glm2x.cohort.presets import preset_people
 from glm2x.cohort.sources import CohortSources
 from glm2x.cohort.split import Split
+from glm2x.evaluation.cells import make_cells
 from glm2x.evaluation.check import Check
 from glm2x.evaluation.checks import run_checks
 from glm2x.evaluation.heritability import heritabilities
 from glm2x.evaluation.signal_check import expression_follows_genotypes
-from glm2x.evaluation.tables import make_cells, row_labels
+from glm2x.evaluation.table import Table
+from glm2x.evaluation.tables import row_labels
 from glm2x.predictions import PredictionMetadata, Predictions, from_matrix
 
 
@@ -56,8 +58,10 @@ def checks(cohort: Cohort, split: Split, target: str) -> dict[str, Check]:
         seed=0,
     )
     predictions = Predictions(frame, PredictionMetadata(target=target, window=64_000))
-    cells = make_cells(frame, row_labels(frame))
-    return {check.name: check for check in run_checks(predictions, cells, cohort=cohort, split=split)}
+    cells = make_cells([frame], row_labels(frame))
+    return {
+        check.name: check for check in run_checks(Table.of(predictions), cells, cohort=cohort, split=split)
+    }
 
 
 def test_a_random_gene_split_parted_relatives_and_residuals_of_everyone_are_flagged(

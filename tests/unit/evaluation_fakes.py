@@ -10,9 +10,11 @@ import polars as pl
 
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
+from glm2x.evaluation.cells import make_cells
 from glm2x.evaluation.check import Check
 from glm2x.evaluation.checks import run_checks
-from glm2x.evaluation.tables import make_cells, row_labels
+from glm2x.evaluation.table import Table
+from glm2x.evaluation.tables import row_labels
 from glm2x.genome.genes import Gene
 from glm2x.genome.haplotypes.variants import PhasedVariants
 from glm2x.predictions import PredictionMetadata, Predictions, from_matrix
@@ -103,5 +105,6 @@ def checks(
         PredictionMetadata(target=target, split_family=family, covariates=covariates),
         tuple((f"{i}.parquet", said) for i, said in enumerate(sources)),
     )
-    found = run_checks(predictions, make_cells(frame, row_labels(frame)), cohort=cohort, split=split)
+    cells = make_cells([frame], row_labels(frame))
+    found = run_checks(Table.of(predictions), cells, cohort=cohort, split=split)
     return {check.name: check for check in found}

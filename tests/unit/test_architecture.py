@@ -24,6 +24,7 @@ FOUNDATION = {
     "config",
     "console",
     "prediction_metadata",
+    "prediction_pieces",
     "predictions",
     "progress",
     "provenance",
@@ -87,6 +88,7 @@ FOUNDATION_MAY_IMPORT = {
     "reml": set(),
     "sidecar": {"errors", "place", "url"},
     "prediction_metadata": {"errors", "config"},
+    "prediction_pieces": {"files", "place", "prediction_metadata", "predictions"},
     "predictions": {"errors", "files", "config", "place", "prediction_metadata"},
 }
 TORCH_ROOMS = {"backbones", "heads", "embeddings", "training"}

@@ -307,11 +307,11 @@ def test_a_cohort_can_be_read_after_a_fork(small) -> None:
     assert done.returncode == 0
 
 
-def test_the_dictionary_keeps_no_more_than_it_may(small, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_dictionary_keeps_no_more_than_it_may(small) -> None:
     dictionary = HaplotypeDictionary(small.build(), 8)
     first, second = dictionary.gene("plus"), dictionary.gene("ENSG00000000002")
     assert dictionary.gene("plus") is first
-    monkeypatch.setattr("glm2x.cohort.dictionary.KEPT_BYTES", first.nbytes)
+    dictionary.kept_bytes = first.nbytes
     assert dictionary.gene("plus") is first
     assert dictionary.gene("ENSG00000000002") is not second
 

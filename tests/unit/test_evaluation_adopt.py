@@ -21,11 +21,17 @@ from evaluation_fakes import (
 
 from glm2x.cohort.target import make_target
 from glm2x.errors import DataError, UsageError
-from glm2x.evaluation.adopt import adopt
+from glm2x.evaluation.adopt import Adopted
+from glm2x.evaluation.adopt import adopt as adopt_table
 from glm2x.evaluation.evaluate import evaluate
+from glm2x.evaluation.table import Table
 from glm2x.predictions import PredictionMetadata, Predictions, read_predictions
 
 SPLIT = make_split()
+
+
+def adopt(predictions: Predictions, *others: object) -> Adopted:
+    return adopt_table(Table.of(predictions), *others)  # type: ignore[arg-type]
 
 
 def theirs(folder: Path, *, people: tuple[str, ...] = PEOPLE, gene: str = "ENSG00000000001.9") -> Predictions:
@@ -37,12 +43,12 @@ def theirs(folder: Path, *, people: tuple[str, ...] = PEOPLE, gene: str = "ENSG0
 
 def test_three_columns_are_enough_beside_a_cohort_and_a_split(tmp_path: Path) -> None:
     found = adopt(theirs(tmp_path), make_cohort(), SPLIT)
-    frame = found.predictions.frame
+    frame = found.table.frame()
     assert frame["gene"].unique().to_list() == [G1]
     np.testing.assert_array_equal(frame["observed"].to_numpy(), EXPRESSION[0])
     assert frame["individual_split"].to_list() == [SPLIT.individual_split(name) for name in PEOPLE]
     assert frame["gene_split"].unique().to_list() == ["seen"]
-    assert found.predictions.metadata.target == "log"
+    assert found.table.metadata.target == "log"
     assert found.counts() == {
         "genes_renamed": 1,
         "genes_unknown": 0,
@@ -55,7 +61,7 @@ def test_three_columns_are_enough_beside_a_cohort_and_a_split(tmp_path: Path) ->
 
 def test_raw_expression_is_filled_in_as_its_logarithm(tmp_path: Path) -> None:
     cohort = make_cohort(scale="tpm")
-    frame = adopt(theirs(tmp_path), cohort, None).predictions.frame
+    frame = adopt(theirs(tmp_path), cohort, None).table.frame()
     np.testing.assert_allclose(frame["observed"].to_numpy(), np.log2(EXPRESSION[0] + 1))
 
 
@@ -68,10 +74,10 @@ def test_residuals_are_filled_in_beside_models_of_residuals(mode: str, tmp_path:
     both = Predictions(
         pl.concat([ours, theirs(tmp_path).frame]), PredictionMetadata(target=mode, split_digest=split.digest)
     )
-    filled = adopt(both, cohort, split).predictions.frame.filter(model="theirs")
+    filled = adopt(both, cohort, split).table.frame().filter(model="theirs")
     np.testing.assert_allclose(filled["observed"].to_numpy(), values[0])
-    alone = adopt(theirs(tmp_path), cohort, split, mode).predictions  # type: ignore[arg-type]
-    np.testing.assert_allclose(alone.frame["observed"].to_numpy(), values[0])
+    alone = adopt(theirs(tmp_path), cohort, split, mode).table
+    np.testing.assert_allclose(alone.frame()["observed"].to_numpy(), values[0])
     assert alone.metadata.target == mode
     lacking = adopt(both, cohort, None)
     assert lacking.not_filled == (f"the {mode} target needs --split",)
@@ -83,7 +89,7 @@ def test_a_model_with_measurements_keeps_its_own(tmp_path: Path) -> None:
         observed=pl.when(pl.col("individual") != PEOPLE[0]).then("observed")
     )
     both = Predictions(pl.concat([own, theirs(tmp_path).frame]))
-    frame = adopt(both, make_cohort(), SPLIT).predictions.frame
+    frame = adopt(both, make_cohort(), SPLIT).table.frame()
     assert frame.filter(model="m")["observed"].null_count() == 3
     assert frame.filter(model="theirs")["observed"].null_count() == 0
 
@@ -92,7 +98,7 @@ def test_a_target_that_is_not_the_tables_is_refused(tmp_path: Path) -> None:
     table = replace(theirs(tmp_path), metadata=PredictionMetadata(target="residual"))
     with pytest.raises(UsageError, match="for tables that do not say theirs"):
         adopt(table, make_cohort(), SPLIT, "log")
-    assert adopt(table, None, SPLIT, "residual").predictions.metadata.target == "residual"
+    assert adopt(table, None, SPLIT, "residual").table.metadata.target == "residual"
 
 
 def test_people_and_genes_that_the_cohort_does_not_hold_are_counted(tmp_path: Path) -> None:
@@ -100,15 +106,15 @@ def test_people_and_genes_that_the_cohort_does_not_hold_are_counted(tmp_path: Pa
         theirs(tmp_path, people=(*PEOPLE[:20], "x", "y"), gene="ENSG00000000001"), make_cohort(), SPLIT
     )
     assert (found.individuals_unknown, found.genes_unknown, found.observed_filled) == (2, 0, 20)
-    assert found.predictions.frame["observed"].null_count() == 2
+    assert found.table.frame()["observed"].null_count() == 2
     other = adopt(theirs(tmp_path, gene="g9"), make_cohort(), SPLIT)
-    assert (other.genes_unknown, other.observed_filled, other.predictions.metadata.target) == (1, 0, None)
+    assert (other.genes_unknown, other.observed_filled, other.table.metadata.target) == (1, 0, None)
 
 
 def test_without_a_cohort_versions_of_one_gene_are_one_gene(tmp_path: Path) -> None:
     both = Predictions(pl.concat([make_table(SPLIT), theirs(tmp_path).frame]))
     found = adopt(both, None, None)
-    assert sorted(found.predictions.frame["gene"].unique()) == [G1, "g2", "g3"]
+    assert sorted(found.table.frame()["gene"].unique()) == [G1, "g2", "g3"]
     assert found.genes_renamed == 1
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from mmap import mmap
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
 
+from glm2x.evaluation.cells import make_cells
 from glm2x.evaluation.comparisons import PeopleDraws, choose_pairs, compare, williams
 from glm2x.evaluation.metrics import gene_metrics
-from glm2x.evaluation.tables import CellRow, Replicate, RowKey, make_cells, row_labels, training_means
+from glm2x.evaluation.tables import CellRow, Replicate, RowKey, row_labels
+from glm2x.evaluation.training_means import MODEL, TrainingMeans
 from glm2x.evaluation.uncertainty import make_draws
 from glm2x.predictions import from_matrix
 
@@ -26,6 +31,10 @@ def row(
     label = " ".join(str(part) for part in (model, strategy, n) if part is not None)
     stacked = np.broadcast_to(observed, predicted.shape).copy()
     return CellRow(RowKey(model, strategy, n), label, replicates, predicted, stacked)
+
+
+def training_means(table: pl.DataFrame, row: CellRow, genes: tuple[str, ...]) -> np.ndarray:
+    return TrainingMeans([table], predicted=MODEL in table["model"].to_list()).of(row, genes)
 
 
 def test_williams_is_the_published_number() -> None:
@@ -148,13 +157,22 @@ def test_a_comparison_is_of_what_both_have() -> None:
     assert np.isnan(found.p[0])
 
 
-def test_kept_draws_are_of_their_own_people() -> None:
+@pytest.mark.parametrize("in_files", [False, True])
+def test_kept_draws_are_of_their_own_people(in_files: bool, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(2, 2, 30))
     first, second = np.ones((2, 30), dtype=bool), np.arange(60).reshape(2, 30) % 2 == 0
-    people, fresh = (PeopleDraws(make_draws(np.arange(2), np.arange(30), draws=20)) for _ in range(2))
-    people.of(row(x, y), first)
-    np.testing.assert_array_equal(people.of(row(x, y), second), fresh.of(row(x, y), second))
+    draws = make_draws(np.arange(2), np.arange(30), draws=20)
+    people = PeopleDraws(draws, tmp_path if in_files else None)
+
+    def drawn(kept: PeopleDraws, mask: np.ndarray) -> np.ndarray:
+        return np.concatenate([part.copy() for _, part in kept.of(row(x, y), mask)])
+
+    of_first = drawn(people, first)
+    assert of_first.shape == (2, 20)
+    for mask in (second, first):
+        np.testing.assert_array_equal(drawn(people, mask), drawn(PeopleDraws(draws), mask))
+    assert isinstance(people._kept["m"][1], mmap) == in_files
 
 
 def test_a_row_against_itself_does_not_differ() -> None:
@@ -242,7 +260,7 @@ def test_cells_are_named_by_sides_and_leave_validation_people_out() -> None:
             frame("m", seed=2, individual="validation"),
         ]
     )
-    cells = make_cells(table, row_labels(table))
+    cells = make_cells([table], row_labels(table))
     assert [cell.name for cell in cells] == ["seen_gene/new_individual", "unseen_gene/training_individual"]
     assert cells[0].rows[0].replicates == (Replicate(-1, 1),)
     assert cells[0].rows[0].mask.tolist() == [[True, True, True], [True, True, False]]
@@ -252,12 +270,12 @@ def test_without_sides_the_cell_says_any() -> None:
     table = frame("m").with_columns(
         pl.lit(None, pl.String).alias(name) for name in ("gene_split", "individual_split")
     )
-    assert [cell.name for cell in make_cells(table, row_labels(table))] == ["any_gene/any_individual"]
+    assert [cell.name for cell in make_cells([table], row_labels(table))] == ["any_gene/any_individual"]
 
 
 def test_training_means_come_from_the_training_mean_row() -> None:
     table = pl.concat([frame("training-mean"), frame("m", n=7)])
-    cell = make_cells(table, row_labels(table))[0]
+    cell = make_cells([table], row_labels(table))[0]
     np.testing.assert_array_equal(training_means(table, cell.rows[1], cell.genes), [[1.0, 2.0]])
 
 
@@ -270,8 +288,8 @@ def test_training_means_come_else_from_training_and_validation_people() -> None:
             frame("m").filter(pl.col("individual") == "c"),
         ]
     )
-    cell = make_cells(table, row_labels(table))[0]
+    cell = make_cells([table], row_labels(table))[0]
     np.testing.assert_array_equal(training_means(table, cell.rows[0], cell.genes), [[1.5]])
     alone = frame("m")
-    cell = make_cells(alone, row_labels(alone))[0]
+    cell = make_cells([alone], row_labels(alone))[0]
     assert np.isnan(training_means(alone, cell.rows[0], cell.genes)).all()

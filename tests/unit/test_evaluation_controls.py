@@ -17,6 +17,7 @@ from evaluation_fakes import (
     make_table,
 )
 
+from glm2x.evaluation.check import Check
 from glm2x.evaluation.controls import (
     Permuted,
     Refitted,
@@ -26,10 +27,15 @@ from glm2x.evaluation.controls import (
     refitted_to_permuted,
 )
 from glm2x.evaluation.evaluate import evaluate
+from glm2x.evaluation.table import Table
 from glm2x.predictions import SWAPPED, PredictionMetadata, Predictions
 
 OURS = PredictionMetadata(target="log", window=WINDOW, glm2x_version="1")
 NAN = float("nan")
+
+
+def swapped_check(frame: pl.DataFrame) -> Check:
+    return haplotypes_swapped(Table.of(Predictions(frame)))
 
 
 def swapped(frame: pl.DataFrame, change: float) -> pl.DataFrame:
@@ -41,7 +47,7 @@ def swapped(frame: pl.DataFrame, change: float) -> pl.DataFrame:
 @pytest.mark.parametrize(("change", "status"), [(0.0, "pass"), (1e-6, "pass"), (0.1, "warn")])
 def test_predictions_must_not_change_with_the_haplotypes_exchanged(change: float, status: str) -> None:
     frame = swapped(make_table(make_split(), "onehot"), change)
-    check = haplotypes_swapped(frame)
+    check = swapped_check(frame)
     assert (check.status, check.leak) == (status, False)
     assert check.detail == (
         f"72 predictions of onehot with the haplotypes exchanged: {int(status == 'warn')} change"
@@ -52,8 +58,8 @@ def test_models_of_which_it_is_not_known_are_named() -> None:
     both = pl.concat(
         [swapped(make_table(make_split(), "onehot"), 0.0), make_table(make_split(), "k")], how="diagonal"
     )
-    assert haplotypes_swapped(both).detail.endswith("0 change; not known of k")
-    without = haplotypes_swapped(make_table(make_split()))
+    assert swapped_check(both).detail.endswith("0 change; not known of k")
+    without = swapped_check(make_table(make_split()))
     assert (without.status, without.detail.split(" (")[0]) == (
         "not run",
         "needs the column predicted_swapped",
@@ -153,17 +159,17 @@ def test_refitted_models_have_mean_r_zero_by_t() -> None:
 def test_the_check_of_refitted_models_names_those_that_are_not_zero() -> None:
     frame = make_table(make_split())
     near, far = (-0.02, -0.01, 0.0, 0.01, 0.02), (0.08, 0.09, 0.1, 0.11, 0.12)
-    passed = refitted_to_permuted(Predictions(frame, told(ridge=near)))
+    passed = refitted_to_permuted(Table.of(Predictions(frame, told(ridge=near))))
     assert (passed.status, passed.detail) == (
         "pass",
         "mean r in test people, fitted to 5 permutations of people: ridge 0.0000 (SE 0.0071)",
     )
     files = (("a.parquet", told(ridge=near)), ("b.parquet", told(gblup=far)), ("c.csv", PredictionMetadata()))
-    warned = refitted_to_permuted(Predictions(frame, sources=files))
+    warned = refitted_to_permuted(Table.of(Predictions(frame, sources=files)))
     assert (warned.status, warned.leak) == ("warn", False)
     assert warned.detail.endswith("ridge 0.0000 (SE 0.0071), gblup 0.1000 (SE 0.0071); not 0: gblup")
-    assert refitted_to_permuted(Predictions(frame)).status == "not run"
-    assert refitted_to_permuted(Predictions(frame, told(ridge=(0.5,)))).status == "not run"
+    assert refitted_to_permuted(Table.of(Predictions(frame))).status == "not run"
+    assert refitted_to_permuted(Table.of(Predictions(frame, told(ridge=(0.5,))))).status == "not run"
 
 
 def test_mean_r_is_of_test_people_and_of_genes_that_have_one() -> None:

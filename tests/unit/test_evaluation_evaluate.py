@@ -16,7 +16,7 @@ from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
 from glm2x.errors import DataError, LeakError, UsageError
 from glm2x.evaluation.evaluate import evaluate
-from glm2x.evaluation.tables import of_genes
+from glm2x.evaluation.table import Table, of_genes
 from glm2x.genome.genes import Gene
 from glm2x.genome.haplotypes.variants import PhasedVariants
 from glm2x.predictions import (
@@ -450,9 +450,10 @@ def test_a_list_of_genes_is_judged_and_nothing_else(predictions: Predictions) ->
     versioned = pl.concat_str(pl.lit("ENSG0000000000"), pl.col("gene").cast(pl.String), pl.lit(".7"))
     frame = predictions.frame.with_columns(versioned.str.replace("g", "").alias("gene"))
     here = sorted(frame["gene"].unique())
-    kept = of_genes(replace(predictions, frame=frame), [here[0], here[1].removesuffix(".7"), "ENSG0"])
-    assert sorted(kept.frame["gene"].unique()) == here[:2]
-    assert kept.frame.height == frame.filter(pl.col("gene") <= here[1]).height
+    table = Table.of(replace(predictions, frame=frame))
+    kept = of_genes(table, [here[0], here[1].removesuffix(".7"), "ENSG0"])
+    assert kept.gene_names == here[:2]
+    assert kept.rows == kept.frame().height == frame.filter(pl.col("gene") <= here[1]).height
     with pytest.raises(DataError, match="hold none of the genes of the list") as raised:
-        of_genes(predictions, ["ENSG0"])
+        of_genes(Table.of(predictions), ["ENSG0"])
     assert raised.value.got == "1 genes, such as ENSG0"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from mmap import mmap
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from glm2x.errors import DataError, UsageError
-from glm2x.files import digest, read_json, sha256
+from glm2x.files import digest, give_back, read_json, sha256
 from glm2x.genome.genes import Gene, GeneSide, index_of_names, unversioned, window_interval
 from glm2x.genome.haplotypes.storage import map_array, open_variants_of
 from glm2x.genome.haplotypes.variants import Alleles, PhasedVariants
@@ -257,6 +258,19 @@ class Cohort:
             alt=variants.alt.between(columns),
             dosage=variants.dosage(columns),
         )
+
+    def give_back(self) -> None:
+        """Give back the memory of what was read of genotypes and reference; what is read again comes anew.
+
+        They are mapped into memory, where all that was ever looked at stays as long as there is room. Who
+        goes through many genes says so after each: then it is one gene's.
+        """
+        arrays = [*self._references.values()]
+        for variants in self._variants.values():
+            arrays += [variants.bits, variants.unphased_bits]
+        for array in arrays:
+            if isinstance(array.base, np.memmap) and isinstance(array.base.base, mmap):
+                give_back(array.base.base)
 
     def _require_contig(self, contig: str, known: Iterable[str]) -> None:
         if contig not in known:

@@ -11,6 +11,7 @@ from glm2x.cohort.cohort import Cohort
 from glm2x.errors import DataError
 
 COMPUTED = 3  # components, where the cohort has none
+_TOGETHER = 512  # people
 FEWEST_VARIANTS = 20_000  # below this, one region's linkage is taken for ancestry
 
 # `genotype_PC1`, `PC1`, and QTLtools' `/some/path/genotypes_1_1_svd_PC1`; not `genes_1_1_svd_PC1`.
@@ -73,13 +74,17 @@ def _computed(cohort: Cohort, fitted: NDArray[np.int64], window: int) -> tuple[N
     done: dict[str, int] = {}  # contig -> first position not yet counted: windows overlap
     for gene in sorted(cohort.genes, key=lambda gene: (gene.contig, gene.tss)):
         variants = cohort.dosages(gene.gene, window)
+        cohort.give_back()
         new = variants.position >= done.get(gene.contig, 0)
         done[gene.contig] = gene.tss + window // 2
         dosage = variants.dosage[:, new].astype(np.float64)
         deviation = dosage[fitted].std(axis=0)
         dosage = dosage[:, deviation > 0]
         standardised = (dosage - dosage[fitted].mean(axis=0)) / deviation[deviation > 0]
-        relationship += standardised @ standardised[fitted].T
+        others = standardised[fitted].T
+        for start in range(0, people, _TOGETHER):  # the matrix of a large cohort is not to be there twice
+            these = slice(start, start + _TOGETHER)
+            relationship[these] += standardised[these] @ others
         used += standardised.shape[1]
     if used < FEWEST_VARIANTS:
         raise DataError(

@@ -19,6 +19,8 @@ from glm2x.cohort.cohort import Cohort
 from glm2x.genome.haplotypes.window import HaplotypeWindow
 
 KEPT_BYTES = 256_000_000
+PASSING_BYTES = 8_000_000
+"""Enough where genes are asked for one after the other, and not again."""
 
 
 class GeneHaplotypes:
@@ -74,8 +76,8 @@ class GeneHaplotypes:
 class HaplotypeDictionary:
     """The unique haplotypes of a cohort's genes in windows of one length.
 
-    Genes that were asked for are kept, up to `KEPT_BYTES`, the latest longest. It may be used by several
-    threads, and sent to another process.
+    Genes that were asked for are kept, the latest longest. It may be used by several threads, and sent to
+    another process.
 
     Parameters
     ----------
@@ -83,11 +85,14 @@ class HaplotypeDictionary:
         A cohort with a reference.
     window
         Length in bp, even.
+    kept_bytes
+        How much is kept, beside the latest gene.
     """
 
-    def __init__(self, cohort: Cohort, window: int) -> None:
+    def __init__(self, cohort: Cohort, window: int, *, kept_bytes: int = KEPT_BYTES) -> None:
         self.cohort = cohort
         self.window = window
+        self.kept_bytes = kept_bytes
         self._kept: OrderedDict[str, GeneHaplotypes] = OrderedDict()
         self._bytes = 0
         self._lock = Lock()
@@ -99,7 +104,7 @@ class HaplotypeDictionary:
                 self._kept[gene] = GeneHaplotypes(self.window_of(gene))
                 self._bytes += self._kept[gene].nbytes
             self._kept.move_to_end(gene)
-            while self._bytes > KEPT_BYTES and len(self._kept) > 1:
+            while self._bytes > self.kept_bytes and len(self._kept) > 1:
                 self._bytes -= self._kept.popitem(last=False)[1].nbytes
             return self._kept[gene]
 
@@ -110,10 +115,11 @@ class HaplotypeDictionary:
             self.cohort.reference(place.contig), self.cohort.variants(place.contig), place, self.window
         )
 
-    def __getstate__(self) -> tuple[Cohort, int]:
+    def __getstate__(self) -> tuple[Cohort, int, int]:
         """Leave out what is kept, and the lock."""
-        return self.cohort, self.window
+        return self.cohort, self.window, self.kept_bytes
 
-    def __setstate__(self, state: tuple[Cohort, int]) -> None:
+    def __setstate__(self, state: tuple[Cohort, int, int]) -> None:
         """Begin with nothing kept."""
-        self.__init__(*state)  # type: ignore[misc]
+        cohort, window, kept_bytes = state
+        self.__init__(cohort, window, kept_bytes=kept_bytes)  # type: ignore[misc]

@@ -54,18 +54,16 @@ def evaluate(
     from glm2x.commands.recorded import of_cohort, of_split
     from glm2x.errors import UsageError
     from glm2x.evaluation.evaluate import evaluate as measure
-    from glm2x.evaluation.tables import of_genes
+    from glm2x.evaluation.stored import PredictionFiles
     from glm2x.files import read_list
-    from glm2x.predictions import read_predictions
     from glm2x.provenance import artefact, record_with_history
 
     if not predictions:
         raise UsageError("no table of predictions was given", wanted="one or more .parquet or .csv files")
     opened, sides = Cohort.open(cohort) if cohort else None, Split.load(split) if split else None
     wanted = None if genes is None else read_list(genes)
-    table = read_predictions(predictions)
     result = measure(
-        table if wanted is None else of_genes(table, wanted),
+        PredictionFiles(predictions, wanted),
         out,
         cohort=opened,
         split=sides,

@@ -12,7 +12,7 @@ from glm2x.backbones.device import torch_threads
 from glm2x.backbones.language import LanguageModel
 from glm2x.backbones.tiling import Tiling, embed
 from glm2x.cohort.cohort import Cohort
-from glm2x.cohort.dictionary import HaplotypeDictionary
+from glm2x.cohort.dictionary import PASSING_BYTES, HaplotypeDictionary
 from glm2x.embeddings.key import sequence_key
 from glm2x.embeddings.plan import PLANS, Plan, codes_of
 from glm2x.embeddings.reduce import kept_of
@@ -39,13 +39,14 @@ class Extractor:
         require_model(store, model)
         self.store, self.plan, self.device = store, plan, device
         self.model = model.to(device)
-        self.dictionary = HaplotypeDictionary(cohort, store.spec.window)
+        self.dictionary = HaplotypeDictionary(cohort, store.spec.window, kept_bytes=PASSING_BYTES)
 
     def write(self, lines: pl.DataFrame, bar: Advance) -> None:
         """Compute the haplotypes of a shard's lines, by the plan's threads and batches, and write them."""
         with torch_threads(self.plan.threads):
             spec, batch = self.store.spec, self.plan.batch
             values = _compute(self.model, self.dictionary, lines, spec, batch, self.device, bar)
+        self.dictionary.cohort.give_back()
         self.store.write_shard(lines["key"].to_list(), values)
 
 

@@ -18,7 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from glm2x.cohort.cohort import Cohort
-from glm2x.cohort.dictionary import GeneHaplotypes, HaplotypeDictionary
+from glm2x.cohort.dictionary import PASSING_BYTES, GeneHaplotypes, HaplotypeDictionary
 from glm2x.config import BackboneConfig
 from glm2x.embeddings.key import is_name, sequence_key, shard_name
 from glm2x.embeddings.store import Store
@@ -77,7 +77,7 @@ def wanted_haplotypes(
     """
     names = list(dict.fromkeys(cohort.gene_ids[row] for row in cohort.gene_index(genes)))
     people = cohort.individual_index(individuals)
-    dictionary = HaplotypeDictionary(cohort, window)
+    dictionary = HaplotypeDictionary(cohort, window, kept_bytes=PASSING_BYTES)
     columns: dict[str, list[Any]] = {"gene": [], "row": [], "key": []}
     seen: set[str] = set()
     with progress("haplotypes", len(names), "genes") as bar:
@@ -89,6 +89,7 @@ def wanted_haplotypes(
                     seen.add(key)
                     for column, value in (("gene", name), ("row", row), ("key", key)):
                         columns[column].append(value)
+            cohort.give_back()
             bar.advance(1, name)
     schema = {"gene": pl.String, "row": pl.Int64, "key": pl.String}
     return Wanted(pl.DataFrame(columns, schema=schema), len(names), len(people))

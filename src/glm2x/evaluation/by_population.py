@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glm2x.evaluation.comparisons import PeopleDraws, mean_pearson
+from glm2x.evaluation.comparisons import drawn_pearson, mean_pearson, moments
 from glm2x.evaluation.tables import CellRow
 from glm2x.evaluation.uncertainty import Draws, mean_interval
 
@@ -41,7 +41,7 @@ def by_population(
         if not genes.any():
             continue
         own = Draws(draws.genes, draws.individuals[:, people], draws.blocks, draws.families[people])
-        drawn = PeopleDraws(own).of(part, mask)[:, genes].astype(np.float64)
+        drawn = moments(drawn_pearson(part, mask, own), genes)
         interval = mean_interval(r[genes], drawn, own.take(genes))
         found[name] = {
             "individuals": int(mask[genes].any(axis=0).sum()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -18,65 +19,65 @@ from glm2x.evaluation.genotype_checks import genotype_checks
 from glm2x.evaluation.relatives import relatives_across_sides
 from glm2x.evaluation.sequence_checks import sequence_checks
 from glm2x.evaluation.signal_check import expression_follows_genotypes
+from glm2x.evaluation.table import Table
 from glm2x.evaluation.tables import DEFAULT_WINDOW, Cell, largest_window
 from glm2x.evaluation.target_checks import observed_between_rows, observed_of_cohort, transductive_target
-from glm2x.predictions import Predictions
 
 SAMPLED_VARIANTS = 1_000
 """How many variants of a contig are compared with the reference, evenly spaced."""
 
 
 def run_checks(
-    predictions: Predictions,
+    table: Table,
     cells: Sequence[Cell],
     *,
     cohort: Cohort | None,
     split: Split | None,
 ) -> tuple[Check, ...]:
     """Run every check that the inputs allow; the others say `not run` and what they lack."""
-    frame = predictions.frame
-    window = largest_window(predictions, split)
+    window = largest_window(table, split)
     return (
-        _two_sides(predictions, "people_on_two_sides", "individual", "individual_split"),
-        _two_sides(predictions, "genes_on_two_sides", "gene", "gene_split"),
-        _split_labels(frame, split),
-        relatives_across_sides(frame, cohort, split),
-        _overlapping_windows(predictions, cohort, split),
+        _two_sides(table, "people_on_two_sides", "individual"),
+        _two_sides(table, "genes_on_two_sides", "gene"),
+        _split_labels(table, split),
+        relatives_across_sides(table.people, cohort, split),
+        _overlapping_windows(table, cohort, split),
         _reference_mismatch(cohort),
-        observed_between_rows(frame),
-        observed_of_cohort(predictions, cohort, split),
+        observed_between_rows(table),
+        observed_of_cohort(table, cohort, split),
         _same_rows(cells),
-        _same_window(predictions),
-        _same_cohort(predictions, cohort, split),
-        transductive_target(predictions, cohort, split),
+        _same_window(table),
+        _same_cohort(table, cohort, split),
+        transductive_target(table.metadata, cohort, split),
         _published_preset(split),
-        genes_chosen(predictions, cohort, split),
-        fitted_with_test_people(predictions, split),
-        refitted_to_permuted(predictions),
+        genes_chosen(table, cohort, split),
+        fitted_with_test_people(table, split),
+        refitted_to_permuted(table),
         expression_follows_genotypes(cohort, window or DEFAULT_WINDOW),
-        *genotype_checks(cells, cohort, window, strict=_all_say_their_window(predictions)),
+        *genotype_checks(cells, cohort, window, strict=_all_say_their_window(table)),
         *sequence_checks(cohort, split, window or DEFAULT_WINDOW),
     )
 
 
-def _all_say_their_window(predictions: Predictions) -> bool:
-    return bool(predictions.sources) and all(said.window is not None for _, said in predictions.sources)
+def _all_say_their_window(table: Table) -> bool:
+    return bool(table.sources) and all(said.window is not None for _, said in table.sources)
 
 
-def _two_sides(predictions: Predictions, name: str, column: str, side: str) -> Check:
+def _two_sides(table: Table, name: str, column: Literal["individual", "gene"]) -> Check:
     """Find people (or genes) whom the table puts on two sides.
 
     Draws of one base have the same genes and test people, so that nobody who is tested in one of them
     may be learnt from in another. Of draws that do not say their base, each is looked at alone.
     """
-    known = predictions.frame.filter(pl.col(side).is_not_null())
+    side = f"{column}_split"
+    known = (table.people if column == "individual" else table.genes).filter(pl.col(side).is_not_null())
     if known.height == 0:
         return not_run(name, f"the column {side}", leak=True)
     total = known[column].n_unique()
     both = _more_than_one(known, side, column, "draw")
     if both:
         return Check(name, "fail", f"{len(both)} of {total} have more than one {side}: {some(both)}", True)
-    if predictions.metadata.family is not None:
+    if table.metadata.family is not None:
         learnt = known.with_columns(pl.col(side).replace("validation", "train"))
         both = _more_than_one(learnt, side, column)
         if both:
@@ -90,7 +91,7 @@ def _more_than_one(frame: pl.DataFrame, side: str, column: str, *within: str) ->
     return sides.filter(pl.col(side) > 1)[column].unique().sort().to_list()
 
 
-def _split_labels(frame: pl.DataFrame, split: Split | None) -> Check:
+def _split_labels(table: Table, split: Split | None) -> Check:
     """Find rows whose sides in the table are not those of the split.
 
     Draws of one base share their genes and test people; whom one of them learns from may be on no
@@ -100,9 +101,9 @@ def _split_labels(frame: pl.DataFrame, split: Split | None) -> Check:
     if split is None:
         return not_run(name, "--split", leak=True)
     wrong = []
-    for column, side, of in (
-        ("individual", "individual_split", split.individual_split),
-        ("gene", "gene_split", split.gene_split),
+    for frame, column, side, of in (
+        (table.people, "individual", "individual_split", split.individual_split),
+        (table.genes, "gene", "gene_split", split.gene_split),
     ):
         labels = frame.select(column, side, pl.col("draw").is_not_null()).drop_nulls().unique()
         for who, said, drawn in labels.sort(column, side).iter_rows():
@@ -115,13 +116,13 @@ def _split_labels(frame: pl.DataFrame, split: Split | None) -> Check:
     return Check(name, "pass", "the sides in the table are the split's", True)
 
 
-def _overlapping_windows(predictions: Predictions, cohort: Cohort | None, split: Split | None) -> Check:
+def _overlapping_windows(table: Table, cohort: Cohort | None, split: Split | None) -> Check:
     name = "windows_overlap"
     if cohort is None or split is None:
         return not_run(name, "--cohort and --split", leak=True)
     if not split.unseen:
         return Check(name, "pass", "the split has no unseen genes", True)
-    window = largest_window(predictions, split) or split.window
+    window = largest_window(table, split) or split.window
     near = overlapping(map(cohort.gene, split.unseen), map(cohort.gene, split.seen), window)
     said = f"{len(near)} of {len(split.unseen)} unseen genes have a {window:,} bp window that overlaps"
     if near:
@@ -167,7 +168,10 @@ def _same_rows(cells: Sequence[Cell]) -> Check:
         drawn = any(replicate.draw >= 0 for row in cell.rows for replicate in row.replicates)
         if drawn and not cell.name.endswith("new_individual"):
             continue
-        masks = {row.label: row.mask for row in cell.rows}
+        masks = {}
+        for row in cell.rows:
+            masks[row.label] = row.mask
+            row.release()
         union = np.any(list(masks.values()), axis=0)
         whole = int(union.sum())
         short = [
@@ -193,15 +197,15 @@ def _absent(mask: NDArray[np.bool_], union: NDArray[np.bool_]) -> str:
     return f" (without {' and '.join(lacks)})" if lacks else ""
 
 
-def _same_window(predictions: Predictions) -> Check:
+def _same_window(table: Table) -> Check:
     name = "same_window"
-    windows = sorted({m.window for _, m in predictions.sources if m.window is not None})
+    windows = sorted({m.window for _, m in table.sources if m.window is not None})
     if not windows:
         return not_run(name, "files that say their window", leak=False)
     if len(windows) > 1:
         said = ", ".join(f"{window:,}" for window in windows)
         return Check(name, "warn", f"models saw windows of different length: {said} bp", False)
-    silent = sum(m.window is None for _, m in predictions.sources)
+    silent = sum(m.window is None for _, m in table.sources)
     if silent:
         return Check(
             name, "warn", f"{silent} files do not say their window; the others: {windows[0]:,} bp", False
@@ -209,9 +213,9 @@ def _same_window(predictions: Predictions) -> Check:
     return Check(name, "pass", f"all files: {windows[0]:,} bp", False)
 
 
-def _same_cohort(predictions: Predictions, cohort: Cohort | None, split: Split | None) -> Check:
+def _same_cohort(table: Table, cohort: Cohort | None, split: Split | None) -> Check:
     name = "same_cohort"
-    said = {m.cohort_digest for _, m in predictions.sources} | {predictions.metadata.cohort_digest}
+    said = {m.cohort_digest for _, m in table.sources} | {table.metadata.cohort_digest}
     if cohort is not None:
         said.add(cohort.digest)
     if split is not None:

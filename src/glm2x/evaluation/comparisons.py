@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from mmap import mmap
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +17,17 @@ from glm2x.evaluation.metrics import (
     benjamini_hochberg,
     masked_pearson,
     pearson_p,
+    pieces,
 )
 from glm2x.evaluation.tables import CellRow, is_baseline
-from glm2x.evaluation.uncertainty import Draws, Interval, bootstrap_pearson, mean_interval
+from glm2x.evaluation.uncertainty import (
+    Draws,
+    Interval,
+    PeopleMoments,
+    bootstrap_pearson,
+    mean_interval,
+)
+from glm2x.files import give_back, mapped
 
 REFERENCE_MODELS = ("elastic-net", "ridge", "gblup")
 """What every row is compared with: with few people elastic net is the weak one, so it is not enough."""
@@ -104,22 +114,63 @@ def _of_size(rows: Sequence[CellRow], model: str, row: CellRow) -> list[CellRow]
 
 
 class PeopleDraws:
-    """Correlations in draws of people, kept while one cell is evaluated (the same rows meet many times)."""
+    """Correlations in draws of people, kept while one cell is evaluated (the same rows meet many times).
 
-    def __init__(self, draws: Draws) -> None:
-        self.draws = draws
-        self._kept: dict[str, tuple[NDArray[np.bool_], NDArray[np.float32]]] = {}
+    Parameters
+    ----------
+    scratch
+        A folder on whose disk they are kept; without it they are kept in memory.
+    """
 
-    def of(self, row: CellRow, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """Return r over `mask` in each draw, the mean over replicates, float32 [D, G]."""
-        kept = self._kept.get(row.label)
-        if kept is None or not np.array_equal(kept[0], mask):
-            total = np.zeros((len(self.draws.individuals), len(mask)))
-            for predicted, observed in zip(row.predicted, row.observed, strict=True):
-                total += bootstrap_pearson(predicted, observed, mask, self.draws.individuals)
-            kept = (mask, (total / len(row.replicates)).astype(np.float32))
-            self._kept.setdefault(row.label, kept)
-        return kept[1]
+    def __init__(self, draws: Draws, scratch: Path | None = None) -> None:
+        self.draws, self._scratch = draws, scratch
+        self._kept: dict[str, tuple[NDArray[np.bool_], NDArray[np.float32] | mmap]] = {}
+
+    def keep(self, row: CellRow, mask: NDArray[np.bool_]) -> None:
+        """Keep those of a row over `mask`, float32 [G, D]."""
+        if self._scratch is None:
+            values = np.concatenate([part for _, part in drawn_pearson(row, mask, self.draws)])
+            self._kept[row.label] = (mask, values)
+            return
+        path = self._scratch / f"draws-{len(self._kept)}-{id(self)}"
+        with path.open("wb") as file:
+            for _, part in drawn_pearson(row, mask, self.draws):
+                file.write(part.data)
+        self._kept[row.label] = (mask, mapped(path))
+        path.unlink()  # its room is free when this cell is done
+
+    def of(self, row: CellRow, mask: NDArray[np.bool_]) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Give r over `mask` in each draw, the mean over replicates: some genes, float32 [genes, D]."""
+        if row.label not in self._kept:
+            self.keep(row, mask)
+        known, values = self._kept[row.label]
+        if not np.array_equal(known, mask):
+            yield from drawn_pearson(row, mask, self.draws)
+            return
+        draws = len(self.draws.individuals)
+        whole = np.frombuffer(values, np.float32).reshape(-1, draws) if isinstance(values, mmap) else values
+        for genes in pieces(len(mask), draws):
+            yield genes, whole[genes]
+            if isinstance(values, mmap):
+                give_back(values)
+
+
+def drawn_pearson(
+    row: CellRow, mask: NDArray[np.bool_], draws: Draws
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Give r over `mask` in each draw of people, the mean over replicates: some genes, float32 [genes, D]."""
+    for genes in pieces(len(mask), len(draws.individuals)):
+        here = mask[genes]
+        total = np.zeros((len(draws.individuals), len(here)))
+        for predicted, observed in zip(row.predicted, row.observed, strict=True):
+            total += bootstrap_pearson(predicted[genes], observed[genes], here, draws.individuals)
+        mean = (total / len(row.replicates)).astype(np.float32)
+        yield genes, np.ascontiguousarray(mean.T)
+
+
+def moments(drawn: Iterable[tuple[slice, NDArray[np.float32]]], genes: NDArray[np.bool_]) -> PeopleMoments:
+    """Return what draws say of the mean over `genes`, bool [G], as they come."""
+    return PeopleMoments(part[genes[these]].astype(np.float64).T for these, part in drawn)
 
 
 def compare(a: CellRow, b: CellRow, people: PeopleDraws) -> Comparison:
@@ -132,7 +183,8 @@ def compare(a: CellRow, b: CellRow, people: PeopleDraws) -> Comparison:
     n = mask.sum(axis=1)
     r_a, r_b = np.where(genes, r_a, np.nan), np.where(genes, r_b, np.nan)
     t, p = williams(r_a, r_b, r_ab, n, null_a=null_a, null_b=null_b)
-    draws = people.of(a, mask)[:, genes].astype(np.float64) - people.of(b, mask)[:, genes]
+    both = zip(people.of(a, mask), people.of(b, mask), strict=True)
+    parts = ((x[genes[these]].astype(np.float64) - y[genes[these]]).T for (these, x), (_, y) in both)
     return Comparison(
         a=a.label,
         b=b.label,
@@ -145,7 +197,7 @@ def compare(a: CellRow, b: CellRow, people: PeopleDraws) -> Comparison:
         t=t,
         p=p,
         fdr=benjamini_hochberg(p),
-        interval=mean_interval((r_a - r_b)[genes], draws, people.draws.take(genes)),
+        interval=mean_interval((r_a - r_b)[genes], PeopleMoments(parts), people.draws.take(genes)),
     )
 
 

@@ -8,15 +8,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from glm2x.evaluation.cells import make_cells
 from glm2x.evaluation.check import Check, not_run, some
-from glm2x.evaluation.metrics import masked_pearson
-from glm2x.evaluation.tables import CellRow, make_cells, row_labels
+from glm2x.evaluation.metrics import Array, masked_pearson, pieces
+from glm2x.evaluation.table import Table
+from glm2x.evaluation.tables import CellRow, row_labels
 from glm2x.evaluation.target_checks import ROUNDING
 from glm2x.evaluation.uncertainty import standardise
-from glm2x.predictions import SWAPPED, Predictions
+from glm2x.predictions import SWAPPED
 
 PERMUTATIONS = 1_000
+
+_TOGETHER = 512  # people
 
 NEAR_ZERO = 0.005
 """How far from 0 mean r of permuted people may be; or four of its standard errors, where those are more."""
@@ -51,8 +56,7 @@ def permute_people(row: CellRow, *, permutations: int = PERMUTATIONS, seed: int 
     missing values the z-scores of permuted people are taken as they are, not made anew.
     """
     people = row.predicted.shape[2]
-    rng = np.random.default_rng(seed)
-    orders = rng.permuted(np.tile(np.arange(people), (permutations, 1)), axis=1)
+    orders = _orders(people, permutations, seed)
     means, actual = np.zeros(permutations), 0.0
     for predicted, observed in zip(row.predicted, row.observed, strict=True):
         mask = np.isfinite(predicted) & np.isfinite(observed)
@@ -60,13 +64,43 @@ def permute_people(row: CellRow, *, permutations: int = PERMUTATIONS, seed: int 
         used = np.isfinite(r)
         if not used.any():
             return Permuted(float("nan"), float("nan"), float("nan"), permutations)
-        x = np.where(null[used, None], 0.0, standardise(predicted[used], mask[used]))
-        y = standardise(observed[used], mask[used]) / mask[used].sum(axis=1, keepdims=True)
-        matched = y.T @ x / used.sum()
-        means += matched[np.arange(people), orders].sum(axis=1) / len(row.replicates)
-        actual += float(np.trace(matched)) / len(row.replicates)
+        for group in _stretches(people):
+            matched = _matched(predicted, observed, mask, used, null, group)
+            own = np.arange(len(matched))
+            for turn in pieces(permutations, len(matched)):
+                means[turn] += matched[own, orders[turn, group]].sum(axis=1) / len(row.replicates)
+            actual += float(matched[own, own + group.start].sum()) / len(row.replicates)
     reached = int((means >= actual - 1e-12).sum())
     return Permuted(float(means.mean()), float(means.std()), (reached + 1) / (permutations + 1), permutations)
+
+
+def _orders(people: int, permutations: int, seed: int) -> NDArray[np.uint32]:
+    """Return who gets whose prediction in each permutation, [permutations, people]."""
+    rng = np.random.default_rng(seed)
+    orders = np.empty((permutations, people), dtype=np.uint32)
+    for turns in pieces(permutations, people):
+        each = np.tile(np.arange(people), (len(orders[turns]), 1))
+        orders[turns] = rng.permuted(each, axis=1)
+    return orders
+
+
+def _stretches(people: int) -> list[slice]:
+    """Return slices of people, some hundred each: memory grows with people, not with their square."""
+    return [slice(start, min(start + _TOGETHER, people)) for start in range(0, people, _TOGETHER)]
+
+
+def _matched(
+    predicted: Array,
+    observed: Array,
+    mask: NDArray[np.bool_],
+    used: NDArray[np.bool_],
+    null: NDArray[np.bool_],
+    group: slice,
+) -> Array:
+    """Return what a group's measurements and everybody's predictions add to mean r, float [group, P]."""
+    x = np.where(null[used, None], 0.0, standardise(predicted[used], mask[used]))
+    y = standardise(observed[used], mask[used]) / mask[used].sum(axis=1, keepdims=True)
+    return np.asarray(y[:, group].T @ x / used.sum())
 
 
 def permuted_people(cells: Mapping[str, Mapping[str, Permuted]]) -> Check:
@@ -98,7 +132,7 @@ def mean_pearsons(frame: pl.DataFrame) -> dict[str, float]:
     Genes of which r is not defined are left out. NaN where none is left.
     """
     tested = frame.filter(pl.col("individual_split") == "test")
-    cells = make_cells(tested, row_labels(tested))
+    cells = make_cells([tested], row_labels(tested))
     found: dict[str, list[float]] = {model: [] for model in frame["model"].unique(maintain_order=True)}
     for row in (row for cell in cells for row in cell.rows):
         r, _ = masked_pearson(row.predicted[0], row.observed[0], row.mask)
@@ -139,10 +173,10 @@ class Refitted:
         return bool(abs(self.mean) <= widths * self.se + _NO_R)
 
 
-def refitted_to_permuted(predictions: Predictions) -> Check:
+def refitted_to_permuted(table: Table) -> Check:
     """Say whether models that were fitted to permuted people have mean r 0, as their files have it."""
     name = "refitted_to_permuted"
-    files = predictions.sources or (("the table", predictions.metadata),)
+    files = table.sources or (("the table", table.metadata),)
     known = [
         (model, Refitted.of(means))
         for _, said in files
@@ -161,20 +195,26 @@ def refitted_to_permuted(predictions: Predictions) -> Check:
     return Check(name, "pass", said, False)
 
 
-def haplotypes_swapped(frame: pl.DataFrame) -> Check:
+def haplotypes_swapped(table: Table) -> Check:
     """Compare predictions with those of the same people with their two haplotypes exchanged.
 
     A table holds them in the column `predicted_swapped`; a person's prediction must not change.
     """
     name = "haplotypes_swapped"
-    known = frame.filter(pl.col(SWAPPED).is_not_null()) if SWAPPED in frame.columns else frame.clear()
-    if known.height == 0:
+    rows = changed = 0
+    found: set[str] = set()
+    for frame in table.blocks:
+        if SWAPPED not in frame.columns:
+            continue
+        known = frame.filter(pl.col(SWAPPED).is_not_null())
+        change = (pl.col("predicted") - pl.col(SWAPPED)).abs()
+        rows += known.height
+        changed += known.filter(change > ROUNDING * (1 + pl.col("predicted").abs())).height
+        found |= set(known["model"].unique().cast(pl.String))
+    if not rows:
         return not_run(name, f"the column {SWAPPED} (sums of both haplotypes cannot change)", leak=False)
-    change = (pl.col("predicted") - pl.col(SWAPPED)).abs()
-    changed = known.filter(change > ROUNDING * (1 + pl.col("predicted").abs()))
-    models = known["model"].unique().sort().to_list()
-    silent = frame.filter(~pl.col("model").is_in(models))["model"].unique().sort().to_list()
-    said = f"{known.height:,} predictions of {some(models)} with the haplotypes exchanged: "
-    said += f"{changed.height:,} change"
+    silent = [model for model in table.model_names if model not in found]
+    said = f"{rows:,} predictions of {some(sorted(found))} with the haplotypes exchanged: "
+    said += f"{changed:,} change"
     said += f"; not known of {some(silent)}" if silent else ""
-    return Check(name, "warn" if changed.height else "pass", said, False)
+    return Check(name, "warn" if changed else "pass", said, False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,22 +15,27 @@ from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
 from glm2x.config import TargetMode
 from glm2x.errors import DataError, LeakError
-from glm2x.evaluation.adopt import adopt
+from glm2x.evaluation.adopt import Adopted, adopt
 from glm2x.evaluation.by_population import by_population
+from glm2x.evaluation.cells import make_cells
 from glm2x.evaluation.check import Check
 from glm2x.evaluation.checks import run_checks
-from glm2x.evaluation.comparisons import PeopleDraws, choose_pairs, compare
+from glm2x.evaluation.comparisons import PeopleDraws, choose_pairs, compare, moments
 from glm2x.evaluation.controls import haplotypes_swapped, permute_people, permuted_people
 from glm2x.evaluation.few_shot import curve_points, curve_table
 from glm2x.evaluation.loci import loci as make_loci
 from glm2x.evaluation.loci import named_genes
 from glm2x.evaluation.output import CellResult, comparison_table, metrics_content, with_positions
+from glm2x.evaluation.stored import PredictionFiles, open_table
 from glm2x.evaluation.study import Study, make_study
 from glm2x.evaluation.summary import RowMetrics, per_gene_frame, row_metrics, summarise
-from glm2x.evaluation.tables import MAIN_CELL, Cell, make_cells, row_labels, training_means
+from glm2x.evaluation.table import Table
+from glm2x.evaluation.tables import MAIN_CELL, Cell, row_labels
+from glm2x.evaluation.training_means import MODEL as TRAINING_MEAN
+from glm2x.evaluation.training_means import TrainingMeans
 from glm2x.evaluation.uncertainty import Interval, make_draws, mean_interval
-from glm2x.files import refuse_existing, write_aside, write_json
-from glm2x.predictions import Predictions, write_predictions
+from glm2x.files import write_aside, write_json
+from glm2x.predictions import Predictions
 from glm2x.progress import Advance, Progress, silent
 
 
@@ -73,7 +79,7 @@ class Evaluation:
 
 
 def evaluate(
-    predictions: Predictions,
+    predictions: Predictions | PredictionFiles,
     out: Path | str,
     cohort: Cohort | None = None,
     split: Split | None = None,
@@ -97,7 +103,8 @@ def evaluate(
     ----------
     predictions
         One table; sides that it does not say are taken from the split, measurements of models of which
-        it has none from the cohort.
+        it has none from the cohort. Of files, memory holds a block of genes and one model at a time; what
+        waits lies beside `out` meanwhile, about as large as the files.
     cohort
         Adds populations, families, positions of genes, genotype PCs, and the checks that need them; with
         a split also h2.
@@ -120,25 +127,72 @@ def evaluate(
         `target` is not theirs.
     DataError
         A gene is predicted twice by two of its names, or no prediction of a training or test individual
-        has a measurement.
+        has a measurement; a file is no table of predictions.
     """
     out = Path(out)
-    refuse_existing(out, force=force)
-    adopted = adopt(predictions, cohort, split, target)
-    predictions = adopted.predictions
-    frame = predictions.frame
-    labels = row_labels(frame)
-    cells = make_cells(frame, labels)
+    with write_aside(out, force=force) as folder:
+        folder.mkdir()
+        scratch = None
+        if isinstance(predictions, PredictionFiles):
+            scratch = folder / "scratch"
+            scratch.mkdir()
+            table = open_table(predictions, scratch)
+        else:
+            table = Table.of(predictions)
+        adopted = adopt(table, cohort, split, target)
+        made = _judged(adopted, cohort, split, scratch, loci, draws, permutations, seed, progress)
+        write_json(folder / "metrics.json", made.metrics)
+        made.per_gene.write_parquet(folder / "per_gene.parquet")
+        made.comparisons.write_parquet(folder / "comparisons.parquet")
+        if made.curve.height:
+            made.curve.write_parquet(folder / "few_shot.parquet")
+        if made.loci.height:
+            made.loci.write_parquet(folder / "loci.parquet")
+        adopted.table.write(folder / "predictions.parquet")
+        if split is not None:
+            split.save(folder / "split.json")
+        if scratch is not None:
+            shutil.rmtree(scratch)
+    return Evaluation(out, made.metrics, made.per_gene, made.comparisons, made.checks)
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What an evaluation comes to: the content of its files, and the checks."""
+
+    metrics: dict[str, Any]
+    per_gene: pl.DataFrame
+    comparisons: pl.DataFrame
+    curve: pl.DataFrame
+    loci: pl.DataFrame
+    checks: tuple[Check, ...]
+
+
+def _judged(
+    adopted: Adopted,
+    cohort: Cohort | None,
+    split: Split | None,
+    scratch: Path | None,
+    loci: Sequence[str],
+    draws: int,
+    permutations: int,
+    seed: int,
+    progress: Progress,
+) -> _Judged:
+    table = adopted.table
+    labels = row_labels(table.people)
+    cells = make_cells(table.blocks, labels, scratch)
     if not cells:
-        validation = frame["individual_split"].eq_missing("validation").all()
+        validation = table.people["individual_split"].eq_missing("validation").all()
         raise DataError(
             "nothing can be evaluated: no prediction of a training or test individual has a measurement",
-            where=", ".join(name for name, _ in predictions.sources) or "the table",
-            got="only validation people" if validation else f"{frame.height} rows, none with `observed`",
+            where=table.names,
+            got="only validation people" if validation else f"{table.rows} rows, none with `observed`",
             wanted="the column `observed` filled in",
             do="; ".join(adopted.not_filled) or "give --cohort with the expression of these people and genes",
         )
-    study = make_study(predictions, cohort, split)
+    study = make_study(table, cohort, split)
+    means = TrainingMeans(table.blocks, predicted=TRAINING_MEAN in table.model_names)
     count = sum(len(cell.rows) + len(choose_pairs(cell.rows)) for cell in cells)
     main = next((number for number, cell in enumerate(cells) if cell.name == MAIN_CELL), 0)
     named = named_genes(loci, cells[main], study)
@@ -147,49 +201,52 @@ def evaluate(
         np.errstate(over="ignore", invalid="ignore"),
         progress("evaluate", count, "rows and comparisons") as bar,
     ):
-        results = [evaluate_cell(cell, predictions, study, draws, permutations, seed, bar) for cell in cells]
+        results = [
+            evaluate_cell(cell, means, study, draws, permutations, seed, bar, scratch) for cell in cells
+        ]
     checks = (
-        *run_checks(predictions, cells, cohort=cohort, split=split),
+        *run_checks(table, cells, cohort=cohort, split=split),
         permuted_people({result.cell.name: result.permuted for result in results}),
-        haplotypes_swapped(frame),
+        haplotypes_swapped(table),
     )
-    metrics = metrics_content(adopted, labels, results, checks, study, split)
-    per_gene = with_positions(pl.concat([frame for result in results for frame in result.per_gene]), cohort)
-    comparisons = comparison_table(results)
-    windows = make_loci(results[main], study, named)
-    with write_aside(out, force=force) as folder:
-        folder.mkdir()
-        write_json(folder / "metrics.json", metrics)
-        per_gene.write_parquet(folder / "per_gene.parquet")
-        comparisons.write_parquet(folder / "comparisons.parquet")
-        if metrics["few_shot"]:
-            points = [point for result in results for point in result.curve]
-            curve_table(points).write_parquet(folder / "few_shot.parquet")
-        if windows.height:
-            windows.write_parquet(folder / "loci.parquet")
-        write_predictions(folder / "predictions.parquet", predictions)
-        if split is not None:
-            split.save(folder / "split.json")
-    return Evaluation(out, metrics, per_gene, comparisons, checks)
+    per_gene = pl.concat([frame for result in results for frame in result.per_gene])
+    return _Judged(
+        metrics_content(adopted, labels, results, checks, study, split),
+        with_positions(per_gene, cohort),
+        comparison_table(results),
+        curve_table([point for result in results for point in result.curve]),
+        make_loci(results[main], study, named),
+        checks,
+    )
 
 
 def evaluate_cell(
     cell: Cell,
-    predictions: Predictions,
+    training_means: TrainingMeans,
     study: Study,
     draws: int,
     permutations: int,
     seed: int,
     bar: Advance,
+    scratch: Path | None = None,
 ) -> CellResult:
-    """Return what one cell comes to; `bar` counts its rows and comparisons, other arguments as `evaluate`."""
+    """Return what one cell comes to.
+
+    Parameters
+    ----------
+    bar
+        Counts its rows and comparisons.
+    scratch
+        A folder in which what is needed again may wait; else it is in memory. Others as `evaluate`.
+    """
     families = study.families(cell.individuals)
-    people = PeopleDraws(make_draws(study.blocks(cell.genes), families, draws=draws, seed=seed))
+    counts = make_draws(study.blocks(cell.genes), families, draws=draws, seed=seed)
+    people = PeopleDraws(counts, scratch)
     population, components = study.populations(cell.individuals), study.components_of(cell.individuals)
     heritability, members = study.heritability_of(cell.genes), study.members(cell.individuals)
     summary, per_gene, permuted, measured = {}, [], {}, []
     for row in cell.rows:
-        means = training_means(predictions.frame, row, cell.genes)
+        means = training_means.of(row, cell.genes)
         metrics = row_metrics(row, means, population, components, heritability)
         summary[row.label] = summarise(metrics, _interval(metrics, people)) | {
             "by_population": by_population(row, members, people.draws)
@@ -197,10 +254,13 @@ def evaluate_cell(
         measured.append((metrics, summary[row.label]))
         per_gene.append(per_gene_frame(cell, metrics))
         permuted[row.label] = permute_people(row, permutations=permutations, seed=seed)
+        row.release()
         bar.advance(1, row.label)
     comparisons = []
     for a, b in choose_pairs(cell.rows):
         comparisons.append(compare(a, b, people))
+        a.release()
+        b.release()
         bar.advance(1, f"{a.label} and {b.label}")
     curve = curve_points(cell, measured)
     return CellResult(cell, summary, per_gene, comparisons, permuted, people.draws, curve)
@@ -208,5 +268,5 @@ def evaluate_cell(
 
 def _interval(metrics: RowMetrics, people: PeopleDraws) -> Interval:
     genes = np.isfinite(metrics.mean.pearson)
-    drawn = people.of(metrics.row, metrics.row.mask)[:, genes].astype(np.float64)
+    drawn = moments(people.of(metrics.row, metrics.row.mask), genes)
     return mean_interval(metrics.mean.pearson[genes], drawn, people.draws.take(genes))

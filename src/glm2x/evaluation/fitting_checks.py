@@ -9,11 +9,11 @@ import polars as pl
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
 from glm2x.evaluation.check import Check, not_run, some
+from glm2x.evaluation.table import Table
 from glm2x.genome.genes import unversioned
-from glm2x.predictions import Predictions
 
 
-def fitted_with_test_people(predictions: Predictions, split: Split | None) -> Check:
+def fitted_with_test_people(table: Table, split: Split | None) -> Check:
     """Find models that learnt from more people than there are to learn from, and files that do not say.
 
     Covariates, scalers, penalties and epochs of glm2x's own models are of training and validation
@@ -23,10 +23,10 @@ def fitted_with_test_people(predictions: Predictions, split: Split | None) -> Ch
     name = "fitted_with_test_people"
     if split is None:
         return not_run(name, "--split", leak=True)
-    silent = [Path(file).name for file, said in predictions.sources if said.glm2x_version is None]
+    silent = [Path(file).name for file, said in table.sources if said.glm2x_version is None]
     people = len(split.train) + len(split.validation)
     if split.draw is None:
-        said = predictions.frame.filter(pl.col("train_individuals") > people)
+        said = table.people.filter(pl.col("train_individuals") > people)
         many = said.select("model", "train_individuals").unique().sort("model", "train_individuals").rows()
         if many:
             named = [f"{model} ({count})" for model, count in many]
@@ -34,26 +34,26 @@ def fitted_with_test_people(predictions: Predictions, split: Split | None) -> Ch
                 f"{len(many)} models learnt from more people than the split has to learn from ({people}): "
                 f"{some(named)}"
             )
-            if predictions.sources and not silent:
+            if table.sources and not silent:
                 detail += "; the files are glm2x's, so that they were fitted with another split or cohort"
                 return Check(name, "warn", detail, True)
             return Check(name, "fail", detail, True)
-    if not predictions.sources:
+    if not table.sources:
         return not_run(name, "files that say what made them", leak=True)
     if silent:
         detail = (
-            f"{len(silent)} of {len(predictions.sources)} files do not say with whom covariates, scalers, "
+            f"{len(silent)} of {len(table.sources)} files do not say with whom covariates, scalers, "
             f"penalties and epochs were fitted: {some(silent)}"
         )
         return Check(name, "warn", detail, True)
     detail = (
-        f"all {len(predictions.sources)} files are glm2x's, whose covariates, scalers, penalties and epochs "
+        f"all {len(table.sources)} files are glm2x's, whose covariates, scalers, penalties and epochs "
         "are fitted with training and validation people"
     )
     return Check(name, "pass", detail, True)
 
 
-def genes_chosen(predictions: Predictions, cohort: Cohort | None, split: Split | None) -> Check:
+def genes_chosen(table: Table, cohort: Cohort | None, split: Split | None) -> Check:
     """Say which genes were left out before: who chose them may have looked at test people."""
     name = "genes_chosen"
     if cohort is None or split is None:
@@ -63,7 +63,7 @@ def genes_chosen(predictions: Predictions, cohort: Cohort | None, split: Split |
     reasons = []
     if left:
         reasons.append(f"the split leaves out {left} of the cohort's {len(cohort.gene_ids)} genes")
-    for model, genes in predictions.frame.group_by("model").agg(pl.col("gene").unique()).sort("model").rows():
+    for model, genes in table.genes.group_by("model").agg(pl.col("gene").unique()).sort("model").rows():
         # baselines are fitted to a gene's own people, so that they have no unseen gene
         wanted = {unversioned(gene) for gene in split.seen}
         absent = len(wanted - {unversioned(gene) for gene in genes})

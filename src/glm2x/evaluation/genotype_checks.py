@@ -87,6 +87,7 @@ def _all_groups(cell: Cell, cohort: Cohort, window: int) -> list[_Groups]:
         g, row = rows[at]
         if cohort.genes[row].contig in contigs:
             group = _haplotype_pairs(cohort, row, window)[people]
+            cohort.give_back()
             if len(np.unique(group)) > 1:
                 found.append(_Groups(g, columns, group))
     return found
@@ -122,6 +123,7 @@ def _same_sequence(rows: Sequence[CellRow], groups: Sequence[_Groups], window: i
         for spread, sd in _spreads(row.predicted[0], groups):
             genes += 1
             differ += spread > EQUAL * sd
+        row.release()
         judged = max(judged, genes)
         if differ > genes / 10:
             wrong.append(f"{row.label} ({differ} of {genes} genes)")
@@ -175,6 +177,7 @@ def _differing_sequence(rows: Sequence[CellRow], groups: Sequence[_Groups]) -> C
                 sd = observed[one.gene, both].std()
                 judged += 1
                 null += bool(predicted[one.gene, both].std() < NULL_RATIO * sd)
+        row.release()
         if judged and null > MANY * judged:
             constant.append(f"{row.label} ({null} of {judged} genes)")
     if constant:

@@ -76,6 +76,7 @@ def heritabilities(
                 if len(here) >= MIN_PEOPLE:
                     dosage = cohort.dosages(cohort.gene_ids[row], window).dosage[here]
                     found[:, g] = estimate(dosage, values[row, here])
+                cohort.give_back()
                 bar.advance(1)
     return Heritability(found[0], found[1], len(fit))
 

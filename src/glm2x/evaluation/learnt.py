@@ -18,7 +18,7 @@ class Learnt:
     draw, people
         The draw, and the number of training and validation people, as the table says them.
     rows
-        Those rows of the table.
+        What is true of those rows of the table.
     train, validation
         The people: the split's where the rows are its own, else whom the rows label so.
     complete
@@ -27,14 +27,14 @@ class Learnt:
 
     draw: int | None
     people: int | None
-    rows: pl.DataFrame
+    rows: pl.Expr
     train: tuple[str, ...]
     validation: tuple[str, ...]
     complete: bool
 
 
 def learnt_people(frame: pl.DataFrame, split: Split) -> list[Learnt]:
-    """Return the draws of a table, sorted, and whom each learnt from.
+    """Return the draws of a table, sorted, and whom each learnt from, by its people (`Table.people`).
 
     Rows of the split's own draw learnt from its people, and so did those that say neither draw nor
     number. Of others the labels of rows decide: they name everybody where they are as many as the
@@ -43,16 +43,18 @@ def learnt_people(frame: pl.DataFrame, split: Split) -> list[Learnt]:
     own_people = len(split.train) + len(split.validation)
     found = []
     for (draw, people), rows in frame.group_by("draw", "train_individuals", maintain_order=True):
+        these = pl.col("draw").eq_missing(pl.lit(draw, pl.Int64))
+        these &= pl.col("train_individuals").eq_missing(pl.lit(people, pl.Int64))
         if draw is None:
             own = split.draw is None or people in (None, own_people)
         else:
             own = draw == split.draw and people in (None, own_people)
         if own:
-            found.append(Learnt(draw, people, rows, split.train, split.validation, True))
+            found.append(Learnt(draw, people, these, split.train, split.validation, True))
             continue
         sides = {side: _labelled(rows, side) for side in ("train", "validation")}
         complete = people == sum(map(len, sides.values()))
-        found.append(Learnt(draw, people, rows, sides["train"], sides["validation"], complete))
+        found.append(Learnt(draw, people, these, sides["train"], sides["validation"], complete))
     return sorted(found, key=lambda one: (one.draw is not None, one.draw or 0, one.people or 0))
 
 

@@ -1,12 +1,13 @@
 """How one gene's predictions agree with its measurements, across people.
 
 Arrays are [G, P]: a gene a row, an individual a column, NaN where there is no prediction or no
-measurement. All genes are computed together.
+measurement. Many genes are computed together, some MB of them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,31 +96,46 @@ def gene_metrics(
     components
         Float [P, C], genotype PCs, NaN for people without (left out), or None.
     """
+    parts = []
+    for genes in pieces(*predicted.shape) or [slice(0)]:
+        means = None if training_mean is None else training_mean[genes]
+        parts.append(_of_some(predicted[genes], observed[genes], means, population, components))
+    names = [field.name for field in fields(GeneMetrics) if field.name != "fdr"]
+    found = {name: np.concatenate([part[name] for part in parts]) for name in names}
+    return GeneMetrics(fdr=benjamini_hochberg(found["p"]), **found)
+
+
+def _of_some(
+    predicted: Array,
+    observed: Array,
+    training_mean: Array | None,
+    population: NDArray[np.int64] | None,
+    components: Array | None,
+) -> dict[str, NDArray[Any]]:
+    """Return what `GeneMetrics` has of some genes, but for `fdr`, which is of all."""
     mask = np.isfinite(predicted) & np.isfinite(observed)
     n = mask.sum(axis=1)
     sums = _sums(predicted, observed, mask)
     r, null = sums.pearson(n)
     defined = np.isfinite(r)
     spearman = np.where(defined, np.where(null, 0.0, spearman_r(predicted, observed, mask)), np.nan)
-    p = pearson_p(r, n)
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = np.where(null | ~defined, np.nan, sums.xy / sums.xx)
         left = 1.0 - (sums.xx - 2.0 * sums.xy + sums.yy) / sums.yy
-    return GeneMetrics(
-        individuals=n.astype(np.int64),
-        pearson=r,
-        spearman=spearman,
-        r2=_r2(predicted, observed, mask, training_mean, defined),
-        slope=slope,
-        within_population=_within_population(predicted, observed, mask, population),
-        partial=_partial(predicted, observed, mask, components),
-        mean_predicted=np.where(defined, sums.mean_x, np.nan),
-        mean_observed=np.where(defined, sums.mean_y, np.nan),
-        difference_r2=np.where(defined, left, np.nan),
-        p=p,
-        fdr=benjamini_hochberg(p),
-        null=null,
-    )
+    return {
+        "individuals": n.astype(np.int64),
+        "pearson": r,
+        "spearman": spearman,
+        "r2": _r2(predicted, observed, mask, training_mean, defined),
+        "slope": slope,
+        "within_population": _within_population(predicted, observed, mask, population),
+        "partial": _partial(predicted, observed, mask, components),
+        "mean_predicted": np.where(defined, sums.mean_x, np.nan),
+        "mean_observed": np.where(defined, sums.mean_y, np.nan),
+        "difference_r2": np.where(defined, left, np.nan),
+        "p": pearson_p(r, n),
+        "null": null,
+    }
 
 
 def _centred(values: Array, mask: NDArray[np.bool_]) -> tuple[Array, Array]:
@@ -292,14 +308,24 @@ def benjamini_hochberg(p: Array) -> Array:
     return fdr
 
 
-def across_genes_spearman(predicted: Array, observed: Array) -> float:
+def across_genes_spearman(predicted: Array, observed: Array, *, instead: Array | None = None) -> float:
     """Return the mean over people of Spearman's r across genes; NaN when no person has enough genes.
 
     High values hold no personal information: the training mean of every gene scores well.
+
+    Parameters
+    ----------
+    instead
+        Float [G]: what takes the place of each gene's predictions, the same for everybody.
     """
-    predicted, observed = predicted.T, observed.T
-    mask = np.isfinite(predicted) & np.isfinite(observed)
-    r, _ = masked_pearson(rank(predicted, mask), rank(observed, mask), mask)
+    found = []
+    for people in pieces(predicted.shape[1], len(predicted)):
+        x, y = predicted[:, people].T, observed[:, people].T
+        if instead is not None:
+            x = np.where(np.isfinite(x), instead, np.nan)
+        mask = np.isfinite(x) & np.isfinite(y)
+        found.append(masked_pearson(rank(x, mask), rank(y, mask), mask)[0])
+    r = np.concatenate(found) if found else np.zeros(0)
     return float(np.nanmean(r)) if np.isfinite(r).any() else float("nan")
 
 

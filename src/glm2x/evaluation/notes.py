@@ -6,17 +6,15 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-import polars as pl
-
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.similarity import MIN_VARIANTS
 from glm2x.cohort.split import Split
 from glm2x.evaluation.adopt import Adopted
 from glm2x.evaluation.check import some
 from glm2x.evaluation.study import Study
+from glm2x.evaluation.table import Table
 from glm2x.evaluation.tables import MAIN_CELL, Cell
 from glm2x.evaluation.uncertainty import Draws
-from glm2x.predictions import Predictions
 
 FEW_GENES = 100
 FEW_PEOPLE = 50
@@ -31,7 +29,7 @@ def make_notes(
 ) -> list[str]:
     """Return the notes; `comparisons` are the blocks of `metrics.json`."""
     cohort = study.cohort
-    notes = [*_adopted_notes(adopted, cohort), *_table_notes(adopted.predictions, cohort, split)]
+    notes = [*_adopted_notes(adopted, cohort), *_table_notes(adopted.table, cohort, split)]
     predicting = [(cell, draws) for cell, draws in cells if not cell.name.endswith("training_individual")]
     for cell, draws in predicting or cells:
         notes += _cell_notes(cell, draws, comparisons)
@@ -54,7 +52,7 @@ def _adopted_notes(adopted: Adopted, cohort: Cohort | None) -> list[str]:
     if adopted.observed_filled:
         notes.append(
             f"{adopted.observed_filled:,} measurements of {some(adopted.filled_models)} were taken from the "
-            f"cohort, on the scale of the target {adopted.predictions.metadata.target}."
+            f"cohort, on the scale of the target {adopted.table.metadata.target}."
         )
     notes += [f"Measurements that were not filled in: {why}." for why in adopted.not_filled]
     if adopted.genes_renamed:
@@ -67,25 +65,23 @@ def _adopted_notes(adopted: Adopted, cohort: Cohort | None) -> list[str]:
     return notes
 
 
-def _table_notes(predictions: Predictions, cohort: Cohort | None, split: Split | None) -> list[str]:
+def _table_notes(table: Table, cohort: Cohort | None, split: Split | None) -> list[str]:
     notes = []
-    frame = predictions.frame
-    if predictions.metadata.target is None:
+    if table.metadata.target is None:
         notes.append("The target is unknown: no file says what was done to the measurements.")
-    silent = [name for name, said in predictions.sources if said.target is None]
-    if silent and predictions.metadata.target is not None:
+    silent = [name for name, said in table.sources if said.target is None]
+    if silent and table.metadata.target is not None:
         notes.append(
-            f"{len(silent)} of {len(predictions.sources)} files do not say their target; it is taken to be "
-            f"{predictions.metadata.target}, as in the others."
+            f"{len(silent)} of {len(table.sources)} files do not say their target; it is taken to be "
+            f"{table.metadata.target}, as in the others."
         )
-    if predictions.ignored_columns:
-        notes.append(f"Columns that were not used: {', '.join(predictions.ignored_columns)}.")
-    unmeasured = frame["observed"].null_count()
-    if unmeasured:
+    if table.ignored_columns:
+        notes.append(f"Columns that were not used: {', '.join(table.ignored_columns)}.")
+    if table.unmeasured:
         notes.append(
-            f"{unmeasured:,} of {frame.height:,} predictions have no measurement and are not judged."
+            f"{table.unmeasured:,} of {table.rows:,} predictions have no measurement and are not judged."
         )
-    validation = frame.filter(pl.col("individual_split") == "validation")["individual"].n_unique()
+    validation = table.validation_people()
     if validation:
         notes.append(
             f"{validation} validation people are in no cell: epochs were chosen on them, so they are "

@@ -18,11 +18,11 @@ from glm2x.evaluation.comparisons import Comparison
 from glm2x.evaluation.controls import Permuted
 from glm2x.evaluation.notes import make_notes
 from glm2x.evaluation.study import Study, people_column
+from glm2x.evaluation.table import Table
 from glm2x.evaluation.tables import Cell, RowKey, gene_rows
 from glm2x.evaluation.target_checks import is_transductive
 from glm2x.evaluation.uncertainty import Draws
 from glm2x.files import distinct_names
-from glm2x.predictions import Predictions
 
 FORMAT_VERSION = 1
 
@@ -49,12 +49,12 @@ def metrics_content(
     split: Split | None,
 ) -> dict[str, Any]:
     """Return the content of `metrics.json`; `labels` are in the order of the report's rows."""
-    predictions, cohort = adopted.predictions, study.cohort
-    frame, metadata = predictions.frame, predictions.metadata
+    table, cohort = adopted.table, study.cohort
+    metadata = table.metadata
     comparisons = [_comparison_block(result.cell, c) for result in results for c in result.comparisons]
     people = people_column(cohort, "population")
-    named = [people[name] for name in frame["individual"].unique().sort() if name in people]
-    validation = frame.filter(pl.col("individual_split") == "validation")["individual"].n_unique()
+    everybody = table.people_names
+    named = [people[name] for name in everybody if name in people]
     value = {
         "format_version": FORMAT_VERSION,
         "glm2x_version": __version__,
@@ -63,14 +63,14 @@ def metrics_content(
         "window": metadata.window,
         "transductive": is_transductive(checks),
         "data": {
-            "rows": frame.height,
-            "genes": frame["gene"].n_unique(),
-            "individuals": frame["individual"].n_unique(),
-            "rows_without_observed": frame["observed"].null_count(),
-            "validation_individuals": validation,
+            "rows": table.rows,
+            "genes": table.genes["gene"].n_unique(),
+            "individuals": len(everybody),
+            "rows_without_observed": table.unmeasured,
+            "validation_individuals": table.validation_people(),
             "cells": {result.cell.name: _cell_block(result) for result in results},
-            "files": _files(predictions),
-            "ignored_columns": list(predictions.ignored_columns),
+            "files": _files(table),
+            "ignored_columns": list(table.ignored_columns),
             "cohort_digest": cohort.digest if cohort else metadata.cohort_digest,
             "split_digest": split.digest if split else metadata.split_digest,
             "split_preset": split.preset if split else None,
@@ -94,11 +94,9 @@ def metrics_content(
     return found
 
 
-def _files(predictions: Predictions) -> list[dict[str, Any]]:
-    names = distinct_names([name for name, _ in predictions.sources])
-    return [
-        {"name": name, **asdict(said)} for name, (_, said) in zip(names, predictions.sources, strict=True)
-    ]
+def _files(table: Table) -> list[dict[str, Any]]:
+    names = distinct_names([name for name, _ in table.sources])
+    return [{"name": name, **asdict(said)} for name, (_, said) in zip(names, table.sources, strict=True)]
 
 
 def _cell_block(result: CellResult) -> dict[str, int]:

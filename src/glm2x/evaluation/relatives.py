@@ -49,7 +49,7 @@ def related_pairs(cohort: Cohort, fitted: Iterable[str], tested: Iterable[str]) 
 
 
 def relatives_across_sides(frame: pl.DataFrame, cohort: Cohort | None, split: Split | None) -> Check:
-    """Find test people whose relatives somebody's model learnt from: in any draw of the table.
+    """Find test people whose relatives somebody's model learnt from: in any draw (`frame`: a table's people).
 
     Those whom draws learnt from are the split's training and validation people, and whom rows label so.
     """

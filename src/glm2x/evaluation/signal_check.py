@@ -11,7 +11,7 @@ from scipy import stats
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.target import log_expression
 from glm2x.evaluation.check import Check, not_run, some
-from glm2x.evaluation.metrics import Array
+from glm2x.evaluation.metrics import Array, pieces
 
 GENES = 2_000
 """Genes that are looked at, at most, evenly spaced."""
@@ -83,8 +83,8 @@ def _followed(
     `genotyped` are the people whose genotypes are taken for those of `people`.
     """
     scores, signals = _scores(cohort, people, genotyped, window, genes)
-    z = _standardised(scores)
-    return z, float(np.diag(z).mean() * np.sqrt(len(people))), signals
+    _standardise(scores)
+    return scores, float(np.diag(scores).mean() * np.sqrt(len(people))), signals
 
 
 def _scores(
@@ -102,13 +102,17 @@ def _scores(
         if not np.isfinite(values).all() or np.ptp(values) == 0:
             continue
         dosage = cohort.dosages(cohort.gene_ids[rows[at]], window).dosage[genotyped].astype(np.float64)
+        cohort.give_back()
         y = _normal_scores(values)
         for half in (halves, ~halves):
             found = _top(dosage[half], y[half])
             if found is not None:
                 variant, r = found
                 g = dosage[:, variant] - dosage[half, variant].mean()
-                total[~half] += np.outer(y[~half], r * g / dosage[half, variant].std())
+                effect = r * g / dosage[half, variant].std()
+                judged = np.flatnonzero(~half)
+                for part in pieces(len(judged), len(people)):
+                    total[judged[part]] += np.outer(y[judged[part]], effect)
                 signals += 1
     return total, signals // 2
 
@@ -134,12 +138,14 @@ def _normal_scores(values: Array) -> Array:
     return np.asarray(stats.norm.ppf((ranks - 0.5) / len(values)))
 
 
-def _standardised(scores: Array) -> Array:
-    """Return each row as z among its entries that are not the own one."""
-    others = np.where(np.eye(len(scores), dtype=np.bool_), np.nan, scores)
-    mean, sd = np.nanmean(others, axis=1, keepdims=True), np.nanstd(others, axis=1, keepdims=True)
-    z: Array = np.divide(scores - mean, sd, out=np.zeros_like(scores), where=sd > 0)
-    return z
+def _standardise(scores: Array) -> None:
+    """Make each row z among its entries that are not the own one, in place: there are people squared."""
+    for rows in pieces(len(scores), len(scores)):
+        part = scores[rows]
+        own = np.arange(len(scores))[rows, None] == np.arange(len(scores))
+        others = np.where(own, np.nan, part)
+        mean, sd = np.nanmean(others, axis=1, keepdims=True), np.nanstd(others, axis=1, keepdims=True)
+        scores[rows] = np.divide(part - mean, sd, out=np.zeros_like(part), where=sd > 0)
 
 
 def _orders(names: list[str]) -> Iterator[tuple[str, NDArray[np.int64]]]:

@@ -16,10 +16,11 @@ from glm2x.cohort.tables import known_of
 from glm2x.errors import Glm2xError
 from glm2x.evaluation.heritability import MIN_PEOPLE, Heritability, heritabilities
 from glm2x.evaluation.metrics import UNKNOWN, Array
+from glm2x.evaluation.table import Table
 from glm2x.evaluation.tables import DEFAULT_WINDOW, gene_rows, largest_window
 from glm2x.evaluation.target_checks import target_values
 from glm2x.evaluation.uncertainty import gene_blocks
-from glm2x.predictions import Predictions
+from glm2x.prediction_metadata import PredictionMetadata
 
 
 @dataclass(frozen=True)
@@ -114,19 +115,19 @@ class Study:
         }
 
 
-def make_study(predictions: Predictions, cohort: Cohort | None, split: Split | None) -> Study:
+def make_study(table: Table, cohort: Cohort | None, split: Split | None) -> Study:
     """Compute what one evaluation needs of its cohort: genotype PCs, and h2 of every gene of the table.
 
     Both are of the split's training and validation people; PCs without a split are of everybody.
     """
-    window = largest_window(predictions, split) or DEFAULT_WINDOW
+    window = largest_window(table, split) or DEFAULT_WINDOW
     if cohort is None:
         return Study(None, window)
     components, source = _components(cohort, split, window)
-    genes = tuple(predictions.frame["gene"].unique().sort().to_list())
+    genes = tuple(table.gene_names)
     heritability, lacks = None, "needs --split"
     if split is not None:
-        heritability, lacks = _heritability(predictions, cohort, split, genes, window)
+        heritability, lacks = _heritability(table.metadata, cohort, split, genes, window)
     return Study(cohort, window, components, source, genes, heritability, lacks)
 
 
@@ -142,9 +143,9 @@ def _components(cohort: Cohort, split: Split | None, window: int) -> tuple[Array
 
 
 def _heritability(
-    predictions: Predictions, cohort: Cohort, split: Split, genes: Sequence[str], window: int
+    metadata: PredictionMetadata, cohort: Cohort, split: Split, genes: Sequence[str], window: int
 ) -> tuple[Heritability | None, str]:
-    values = target_values(predictions, cohort, split)
+    values = target_values(metadata, cohort, split)
     if isinstance(values, str):
         return None, f"the target {values}"
     try:

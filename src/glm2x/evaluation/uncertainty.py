@@ -19,7 +19,7 @@ people and effects that blocks share, a normal interval without the correction c
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,15 +87,15 @@ class Draws:
     Parameters
     ----------
     genes
-        Float [D, G].
+        Int or float [D, G].
     individuals
-        Float [D, P].
+        Int or float [D, P].
     blocks, families
         Int [G] and [P], what was drawn together.
     """
 
-    genes: Array
-    individuals: Array
+    genes: Array | NDArray[np.uint16]
+    individuals: Array | NDArray[np.uint16]
     blocks: NDArray[np.int64]
     families: NDArray[np.int64]
 
@@ -131,12 +131,18 @@ def make_draws(
     return Draws(genes, individuals, blocks, families)
 
 
-def _cluster_counts(clusters: NDArray[np.int64], draws: int, rng: np.random.Generator) -> Array:
-    """Return how often each member's cluster was drawn, as many as there are: float [draws, members]."""
+def _cluster_counts(clusters: NDArray[np.int64], draws: int, rng: np.random.Generator) -> NDArray[np.uint16]:
+    """Return how often each member's cluster was drawn, as many as there are: [draws, members].
+
+    2 bytes a count, made for some draws at a time: a cluster is drawn once on average.
+    """
     _, member_of = np.unique(clusters, return_inverse=True)
     count = int(member_of.max()) + 1
-    drawn = rng.multinomial(count, np.full(count, 1.0 / count), size=draws)
-    return np.asarray(drawn[:, member_of], dtype=np.float64)
+    counts = np.empty((draws, len(clusters)), dtype=np.uint16)
+    for some in pieces(draws, count):
+        size = len(counts[some])
+        counts[some] = rng.multinomial(count, np.full(count, 1.0 / count), size=size)[:, member_of]
+    return counts
 
 
 def gene_blocks(contigs: Sequence[str], tss: Sequence[int], window: int) -> NDArray[np.int64]:
@@ -170,10 +176,12 @@ def gene_blocks(contigs: Sequence[str], tss: Sequence[int], window: int) -> NDAr
     return blocks
 
 
-def bootstrap_pearson(predicted: Array, observed: Array, mask: NDArray[np.bool_], weights: Array) -> Array:
+def bootstrap_pearson(
+    predicted: Array, observed: Array, mask: NDArray[np.bool_], weights: Array | NDArray[np.uint16]
+) -> Array:
     """Return each gene's Pearson r in each draw of people, float [D, G].
 
-    By weighted sums: a matrix product for all draws at once. The null rule holds in every draw; a
+    By weighted sums: a matrix product for many draws at once. The null rule holds in every draw; a
     draw in which the measurements do not vary counts r = 0.
 
     Parameters
@@ -181,12 +189,20 @@ def bootstrap_pearson(predicted: Array, observed: Array, mask: NDArray[np.bool_]
     predicted, observed, mask
         [G, P].
     weights
-        Float [D, P], how often each individual is in each draw.
+        Int or float [D, P], how often each individual is in each draw.
     """
     drawn = np.empty((len(weights), len(predicted)))
     for genes in pieces(len(predicted), len(weights)):  # so that memory does not grow with both
-        drawn[:, genes] = _drawn_pearson(predicted[genes], observed[genes], mask[genes], weights)
+        x, y, here = predicted[genes], observed[genes], mask[genes]
+        for some in _parts(len(weights), weights.shape[1]):
+            drawn[some, genes] = _drawn_pearson(x, y, here, weights[some].astype(np.float64, copy=False))
     return drawn
+
+
+def _parts(draws: int, columns: int) -> list[slice]:
+    """Return slices of draws of some MB of float64 each; of few people or genes one slice is all of them."""
+    step = max(64, 2**19 // max(columns, 1) // 64 * 64)
+    return [slice(start, start + step) for start in range(0, draws, step)]
 
 
 def _drawn_pearson(predicted: Array, observed: Array, mask: NDArray[np.bool_], weights: Array) -> Array:
@@ -223,7 +239,31 @@ def _correction(clusters: NDArray[np.int64]) -> float:
     return 1.0 / (1.0 - float((share * share).sum()))
 
 
-def mean_interval(values: Array, people_draws: Array, draws: Draws) -> Interval:
+class PeopleMoments:
+    """What draws of people say of a mean over genes, gathered some genes at a time.
+
+    Attributes
+    ----------
+    means
+        Float [D], the mean over genes in each draw.
+    variances
+        Float [G], of each gene over draws.
+    """
+
+    def __init__(self, parts: Iterable[Array]) -> None:
+        """Gather draws [D, some genes], part after part."""
+        total: Array | None = None
+        variances = []
+        for part in parts:
+            total = np.zeros(len(part)) if total is None else total
+            for column in part.T:  # in the order of genes, whatever the parts
+                total += column
+            variances.append(np.var(part, axis=0))
+        self.variances = np.concatenate(variances) if variances else np.zeros(0)
+        self.means = np.zeros(0) if total is None else total / max(len(self.variances), 1)
+
+
+def mean_interval(values: Array, people_draws: Array | PeopleMoments, draws: Draws) -> Interval:
     """Return the mean over genes with its standard error.
 
     Parameters
@@ -231,7 +271,7 @@ def mean_interval(values: Array, people_draws: Array, draws: Draws) -> Interval:
     values
         Float [G], a statistic of each gene (r, or a difference of two r), all finite.
     people_draws
-        Float [D, G], the same in draws of people.
+        Float [D, G], the same in draws of people; or what they say.
     draws
         The draws of these G genes.
     """
@@ -242,11 +282,15 @@ def mean_interval(values: Array, people_draws: Array, draws: Draws) -> Interval:
     blocks, families = draws.block_count, draws.family_count
     if blocks < 2 or families < 2:
         return Interval(mean, math.nan, math.nan)
+    people = people_draws if isinstance(people_draws, PeopleMoments) else PeopleMoments([people_draws])
     drawn = draws.genes.sum(axis=1)
+    sums = np.empty(len(drawn))
+    for some in _parts(*draws.genes.shape):
+        sums[some] = np.ascontiguousarray(draws.genes[some], dtype=np.float64) @ values
     usable = drawn > 0
     of_people = _correction(draws.families)
-    v_genes = float(np.var((draws.genes[usable] @ values) / drawn[usable])) * _correction(draws.blocks)
-    v_people = float(np.var(people_draws.mean(axis=1))) * of_people
-    v_cell = float(np.var(people_draws, axis=0).sum()) / genes**2 * of_people
+    v_genes = float(np.var(sums[usable] / drawn[usable])) * _correction(draws.blocks)
+    v_people = float(np.var(people.means)) * of_people
+    v_cell = float(people.variances.sum()) / genes**2 * of_people
     variance = max(v_genes + v_people - v_cell, v_genes, v_people)
     return Interval(mean, math.sqrt(variance), min(blocks, families) - 1)

@@ -70,20 +70,19 @@ def deviations(frame: pl.DataFrame, means: pl.DataFrame) -> pl.DataFrame:
     Parameters
     ----------
     frame
-        gene, individual, observed, predicted.
+        gene (a category), individual, observed, predicted.
     means
         gene, mean.
     """
-    numbered = means.drop_nulls().with_row_index("number")
-    return (
-        frame.select(pl.col("gene").cast(pl.String), "observed", "predicted")
-        .join(numbered, on="gene")
-        .select(
-            pl.col("number").alias("gene"),
-            pl.col("predicted") - pl.col("mean"),
-            pl.col("observed") - pl.col("mean"),
-        )
-        .filter(pl.col("predicted").is_finite(), pl.col("observed").is_finite())
+    known = means.drop_nulls()
+    genes = known["gene"].cast(pl.String).cast(pl.Categorical)
+    number = pl.col("gene").replace_strict(
+        genes, pl.int_range(known.height, dtype=pl.UInt32, eager=True), default=None, return_dtype=pl.UInt32
+    )
+    mean = pl.col("gene").replace_strict(genes, known["mean"], default=None, return_dtype=pl.Float64)
+    # what has no mean is null, and null is not finite
+    return frame.select(number.alias("gene"), pl.col("predicted") - mean, pl.col("observed") - mean).filter(
+        pl.col("predicted").is_finite(), pl.col("observed").is_finite()
     )
 
 
