@@ -58,17 +58,20 @@ def write_aside(target: Path | str, *, force: bool = False) -> Iterator[Path]:
         target = target.resolve()
     refuse_existing(target, force=force)
     target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_orphans(target)
-    aside = target.parent / f".{target.name}.partial-{platform.node()}-{os.getpid()}"
+    _remove_orphans(target, "partial")
+    aside = target.parent / _hidden(target, "partial")
     _remove(aside)
     try:
         yield aside
         _sync(aside)
         refuse_existing(target, force=force)  # somebody else may have been quicker
         _replace(aside, target)
+        if target.is_dir():
+            _remove_orphans(target, "replaced")
     except BaseException as error:
         full = _is_full(error, target.parent)
         _remove(aside)
+        _settle(target)
         if full:
             raise disk_full(target) from error
         raise
@@ -217,7 +220,7 @@ def _is_full(error: BaseException, folder: Path) -> bool:
         return False
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
-    return shutil.disk_usage(folder).free < _NO_ROOM
+    return folder.is_dir() and shutil.disk_usage(folder).free < _NO_ROOM
 
 
 def _sync(path: Path) -> None:
@@ -246,17 +249,36 @@ def _replace(aside: Path, target: Path) -> None:
     if target.is_file():
         aside.replace(target)
         return
-    old = target.parent / f".{target.name}.replaced-{os.getpid()}"
-    target.rename(old)
+    target.rename(target.parent / _hidden(target, "replaced"))
     aside.rename(target)
-    shutil.rmtree(old)
+    _settle(target)
 
 
-def _remove_orphans(target: Path) -> None:
-    """Remove what killed processes of this machine left half-written for the same target."""
+def _settle(target: Path) -> None:
+    """End the replacement of a folder, wherever it was broken off: the old one goes, or comes back."""
+    old = target.parent / _hidden(target, "replaced")
+    if not old.exists():
+        return
+    if target.exists():
+        shutil.rmtree(old)
+    else:
+        old.rename(target)
+
+
+def _hidden(target: Path, kind: str) -> str:
+    """Return the name of something of this process beside a target; it ends with the process's number."""
+    return f".{target.name}.{kind}-{platform.node()}-{os.getpid()}"
+
+
+def _remove_orphans(target: Path, kind: str) -> None:
+    """Remove what killed processes of this machine left beside a target: ``partial``, or ``replaced`` by it.
+
+    Where one was killed between moving an old folder away and the new one in, ``replaced`` is all there is:
+    it goes when the target is there again.
+    """
     if not Path("/proc/self").exists():
         return  # it cannot be told who is alive
-    start = f".{target.name}.partial-{platform.node()}-"
+    start = _hidden(target, kind).removesuffix(str(os.getpid()))
     for name in os.listdir(target.parent):  # noqa: PTH208 (a Path for each of many thousands takes long)
         pid = name.removeprefix(start)
         if name.startswith(start) and pid.isdigit() and not Path("/proc", pid).exists():

@@ -28,6 +28,7 @@ from glm2x.config import TrainConfig, dump_config
 from glm2x.errors import DataError, UsageError
 from glm2x.files import read_json, require_file, write_aside, write_json
 from glm2x.training.checkpoint import recover
+from glm2x.training.restarts import BY, starters
 
 FORMAT_VERSION = 1
 
@@ -190,6 +191,8 @@ def _make(folder: RunFolder, config: TrainConfig, identity: dict[str, str | None
         aside.mkdir()
         (aside / folder.config.name).write_text(dump_config(config))
         facts = {"format_version": FORMAT_VERSION, "done": False, "glm2x_version": __version__}
+        if starters():
+            facts[BY] = list(starters())
         write_json(aside / folder.run.name, facts | identity)
     return folder
 
