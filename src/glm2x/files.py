@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -27,7 +28,11 @@ MARKERS = (
     "truth.json",
 )
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 _NO_ROOM = 1_000_000  # bytes that are as good as none
+_KEPT: list[tuple[str, int | None]] = []  # folders that must stay, each with a descriptor of it, if any
+_NUMPY_FULL = "Not enough free space"
+_IN_TEXT = re.compile(r"\(os error (\d+)\)")
 
 
 @contextmanager
@@ -51,29 +56,35 @@ def write_aside(target: Path | str, *, force: bool = False) -> Iterator[Path]:
     UsageError
         `target` may not be replaced, see `refuse_existing`.
     DataError
-        The disk is full.
+        The disk is full; or a folder that this one lies in has gone, see `staying`.
+    OSError
+        The system refuses to write for another reason, also where a library has hidden that.
     """
     target = Path(target)
     if target.is_symlink():
         target = target.resolve()
     refuse_existing(target, force=force)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make_parents(target)
     _remove_orphans(target, "partial")
     aside = target.parent / _hidden(target, "partial")
     _remove(aside)
     try:
-        yield aside
+        with _kept(aside, None):
+            yield aside
         _sync(aside)
+        require_staying(target)
         refuse_existing(target, force=force)  # somebody else may have been quicker
         _replace(aside, target)
         if target.is_dir():
             _remove_orphans(target, "replaced")
     except BaseException as error:
-        full = _is_full(error, target.parent)
+        full, code = _is_full(error, target.parent), _code(error)
         _remove(aside)
         _settle(target)
         if full:
             raise disk_full(target) from error
+        if code is not None and not isinstance(error, OSError):
+            raise OSError(code, os.strerror(code), str(target)) from error
         raise
 
 
@@ -99,6 +110,34 @@ def refuse_existing(target: Path | str, *, force: bool) -> None:
             wanted=f"a folder that holds one of {', '.join(MARKERS)}",
             do="give another --out, or remove it yourself",
         )
+
+
+@contextmanager
+def staying(folder: Path) -> Iterator[None]:
+    """Refuse to write below a folder, as long as the block lasts, when it is not there any more.
+
+    Without that, what is written after somebody has removed or moved the folder would make it again, with the
+    rest of its files missing. One that was made anew under its name is another.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with _kept(folder, descriptor):
+            yield
+    finally:
+        os.close(descriptor)
+
+
+def require_staying(path: Path) -> None:
+    """Raise `DataError` when a folder that `staying` keeps, and in which `path` lies, has gone."""
+    place = str(path.absolute())
+    for folder, descriptor in _KEPT:
+        if place.startswith(f"{folder}{os.sep}") and not _is_there(folder, descriptor):
+            raise DataError(
+                f"{Path(folder).name} has gone while it was being written to",
+                where=folder,
+                got="another folder" if os.path.lexists(folder) else "nothing at that path",
+                do="look for what removed or moved it, and give the command again",
+            )
 
 
 def disk_full(target: Path) -> DataError:
@@ -214,13 +253,58 @@ def require_file(path: Path | str, *, kind: str = "file") -> Path:
     return path
 
 
+def _make_parents(target: Path) -> None:
+    """Make the folders that a target lies in; not those that must stay (`staying`)."""
+    place = target.absolute()
+    keeping = [folder for folder, _ in _KEPT if str(place).startswith(f"{folder}{os.sep}")]
+    if not keeping:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return
+    require_staying(target)
+    folder = Path(max(keeping, key=len))
+    try:
+        for part in place.parent.relative_to(folder).parts:
+            folder /= part
+            folder.mkdir(exist_ok=True)
+    except FileNotFoundError:
+        require_staying(target)
+        raise
+
+
+@contextmanager
+def _kept(folder: Path, descriptor: int | None) -> Iterator[None]:
+    entry = (str(folder.absolute()), descriptor)
+    _KEPT.append(entry)
+    try:
+        yield
+    finally:
+        _KEPT.remove(entry)
+
+
+def _is_there(folder: str, descriptor: int | None) -> bool:
+    """Whether a folder is there and, where a descriptor of it is given, is that one."""
+    try:
+        found = os.stat(folder)  # noqa: PTH116 (paths are text here: they are many)
+        return descriptor is None or os.path.samestat(found, os.fstat(descriptor))
+    except OSError:
+        return False
+
+
 def _is_full(error: BaseException, folder: Path) -> bool:
     """Whether an error came of a full disk; numpy, polars and safetensors hide the system's own code."""
     if isinstance(error, Glm2xError) or not isinstance(error, Exception):
         return False
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if _code(error) in FULL or _NUMPY_FULL in str(error):
         return True
     return folder.is_dir() and shutil.disk_usage(folder).free < _NO_ROOM
+
+
+def _code(error: BaseException) -> int | None:
+    """Return the system's code for what went wrong; polars and safetensors write it into their text."""
+    if isinstance(error, OSError):
+        return error.errno
+    found = _IN_TEXT.search(str(error)) if isinstance(error, Exception) else None
+    return None if found is None or isinstance(error, Glm2xError) else int(found[1])
 
 
 def _sync(path: Path) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from glm2x import __version__
 from glm2x.console import say
 from glm2x.errors import Glm2xError
-from glm2x.files import sha256, write_aside
+from glm2x.files import sha256, staying, write_aside
 from glm2x.sidecar import Artefact, History, Made, dump, history_of, read, sidecar_of
 
 _HASHED = 64_000_000  # bytes; larger files are known by their size
@@ -202,7 +202,9 @@ def _of_running(
 
 
 def _write(out: Path, history: History) -> None:
-    with write_aside(sidecar_of(out), force=True) as aside:
+    sidecar = sidecar_of(out)
+    # what has gone is not made again for its record alone
+    with staying(sidecar.parent), write_aside(sidecar, force=True) as aside:
         aside.write_text(dump(history), encoding="utf-8")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-_SIZE = 64_000_000  # bytes
+_SIZE = 160_000_000  # bytes
 
 
 class Disk:

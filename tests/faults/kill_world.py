@@ -92,7 +92,7 @@ _SETTINGS = (
     ),
 )
 _SETS = tuple(word for setting in _SETTINGS for word in ("--set", setting))
-_PLAN = (
+PLAN = (
     *(
         "embed",
         "plan",
@@ -203,7 +203,7 @@ def make_world(server: Server, folder: Path) -> None:
         "linear.parquet",
     )
     _whole(server, folder, "baseline", "cohort", *linear)
-    _whole(server, folder, *_PLAN, "store")
+    _whole(server, folder, *PLAN, "store")
 
 
 def copy_world(world: Path, folder: Path) -> None:

@@ -26,7 +26,7 @@ import yaml
 from glm2x import __version__
 from glm2x.config import TrainConfig, dump_config
 from glm2x.errors import DataError, UsageError
-from glm2x.files import read_json, require_file, write_aside, write_json
+from glm2x.files import read_json, require_file, require_staying, staying, write_aside, write_json
 from glm2x.training.checkpoint import recover
 from glm2x.training.restarts import BY, starters
 
@@ -90,6 +90,7 @@ class RunFolder:
 
     def add_history(self, epoch: dict[str, Any]) -> None:
         """Append one line."""
+        require_staying(self.history)
         with self.history.open("a") as handle:
             handle.write(json.dumps(epoch, allow_nan=False) + "\n")
             handle.flush()
@@ -105,6 +106,8 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Keep other processes from writing to the run; a killed process holds no lock.
 
+        When the folder is removed meanwhile, writing to it is refused (`glm2x.files.staying`).
+
         Raises
         ------
         UsageError
@@ -119,7 +122,8 @@ class RunFolder:
                     where=str(self.path),
                     do="wait for it, or give another out",
                 ) from error
-            yield
+            with staying(self.path):
+                yield
 
 
 def start(

@@ -21,7 +21,7 @@ from typing import Any, Literal, Protocol
 
 from glm2x.claims import claimed
 from glm2x.errors import Glm2xError
-from glm2x.files import write_aside
+from glm2x.files import staying, write_aside
 
 ERRORS, LOG = "errors", "log"
 
@@ -106,8 +106,14 @@ def run_shard(work: Work, i: int) -> Outcome:
     """Make shard `i`, unless it is there and sound or a process has it in hand.
 
     An error is recorded in ``errors/`` and returned as an outcome: other shards go on. What ends the process
-    (`KeyboardInterrupt`, `SystemExit`) is let through, and leaves the shard as if it had not been begun.
+    (`KeyboardInterrupt`, `SystemExit`) is let through, and leaves the shard as if it had not been begun; and
+    so is, where nothing can be recorded, that the work's folder has gone (`DataError`).
     """
+    with staying(work.folder):
+        return _run_shard(work, i)
+
+
+def _run_shard(work: Work, i: int) -> Outcome:
     lacking = work.lacking(i)
     if lacking is None:
         return Outcome(i, "there")
