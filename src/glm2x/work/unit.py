@@ -21,7 +21,7 @@ from typing import Any, Literal, Protocol
 
 from glm2x.claims import claimed
 from glm2x.errors import Glm2xError
-from glm2x.files import staying, write_aside
+from glm2x.files import require_staying, staying, write_aside
 
 ERRORS, LOG = "errors", "log"
 
@@ -129,6 +129,7 @@ def _run_shard(work: Work, i: int) -> Outcome:
         try:
             work.compute(i)
         except Exception as error:
+            require_staying(error_path(work, i))
             _log(work.folder, name, "failed", seconds=time.monotonic() - started)
             return Outcome(i, "failed", record_error(work, i, error))
         _log(work.folder, name, "done", seconds=time.monotonic() - started)
