@@ -8,13 +8,17 @@ JOBS ?= 2
 PIP = $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
 PINNED = --constraint constraints.txt
 
-.PHONY: demo test check docs clean
+.PHONY: demo test soak check docs clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/glm2x demo --out $(OUT) --force
 
 test: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses $(JOBS) --dist loadfile
+
+# the faults of tests/faults at many more moments than the tests of every day take
+soak: $(VENV)/.installed-dev
+	GLM2X_SOAK=1 OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest tests/faults
 
 check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .

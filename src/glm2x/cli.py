@@ -17,6 +17,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from glm2x import __version__
 from glm2x.errors import DataError, Glm2xError
+from glm2x.files import FULL
 from glm2x.place import require_local
 
 _VERBS = "glm2x.commands"
@@ -143,6 +144,12 @@ def main() -> None:
 
 def _of_the_machine(error: OSError) -> DataError:
     """Return the one message of a file or disk problem that no part of the program expected."""
+    if error.errno in FULL:
+        return DataError(
+            "the disk is full",
+            where=str(error.filename or ""),
+            do="free some room, and give the command again: what is finished stays",
+        )
     return DataError(
         f"the system refused: {error.strerror or error}",
         where=str(error.filename or ""),

@@ -8,6 +8,7 @@ import json
 import mmap
 import os
 import platform
+import re
 import shutil
 import tempfile
 from collections import Counter
@@ -31,7 +32,11 @@ MARKERS = (
     "truth.json",
 )
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 _NO_ROOM = 1_000_000  # bytes that are as good as none
+_KEPT: list[tuple[str, int | None]] = []  # folders that must stay, each with a descriptor of it, if any
+_NUMPY_FULL = "Not enough free space"
+_IN_TEXT = re.compile(r"\(os error (\d+)\)")
 
 
 @contextmanager
@@ -57,7 +62,9 @@ def write_aside(target: Place | str, *, force: bool = False) -> Iterator[Path]:
     UsageError
         `target` may not be replaced, see `refuse_existing`.
     DataError
-        The disk is full.
+        The disk is full; or a folder that this one lies in has gone, see `staying`.
+    OSError
+        The system refuses to write for another reason, also where a library has hidden that.
     """
     target = place(target)
     if isinstance(target, Url):
@@ -67,20 +74,27 @@ def write_aside(target: Place | str, *, force: bool = False) -> Iterator[Path]:
     if target.is_symlink():
         target = target.resolve()
     refuse_existing(target, force=force)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_orphans(target)
-    aside = target.parent / f".{target.name}.partial-{platform.node()}-{os.getpid()}"
+    _make_parents(target)
+    _remove_orphans(target, "partial")
+    aside = target.parent / _hidden(target, "partial")
     _remove(aside)
     try:
-        yield aside
+        with _kept(aside, None):
+            yield aside
         _sync(aside)
+        require_staying(target)
         refuse_existing(target, force=force)  # somebody else may have been quicker
         _replace(aside, target)
+        if target.is_dir():
+            _remove_orphans(target, "replaced")
     except BaseException as error:
-        full = _is_full(error, target.parent)
+        full, code = _is_full(error, target.parent), _code(error)
         _remove(aside)
+        _settle(target)
         if full:
             raise disk_full(target) from error
+        if code is not None and not isinstance(error, OSError):
+            raise OSError(code, os.strerror(code), str(target)) from error
         raise
 
 
@@ -114,6 +128,38 @@ def _there(target: Place) -> UsageError:
         where=str(target),
         do="give --force to replace it, or another --out",
     )
+
+
+@contextmanager
+def staying(folder: Place) -> Iterator[None]:
+    """Refuse to write below a folder, as long as the block lasts, when it is not there any more.
+
+    Without that, what is written after somebody has removed or moved the folder would make it again, with the
+    rest of its files missing. One that was made anew under its name is another. In object storage folders are
+    no more than names.
+    """
+    if isinstance(folder, Url):
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with _kept(folder, descriptor):
+            yield
+    finally:
+        os.close(descriptor)
+
+
+def require_staying(path: Place) -> None:
+    """Raise `DataError` when a folder that `staying` keeps, and in which `path` lies, has gone."""
+    inside = str(path.absolute())
+    for folder, descriptor in _KEPT:
+        if inside.startswith(f"{folder}{os.sep}") and not _is_there(folder, descriptor):
+            raise DataError(
+                f"{Path(folder).name} has gone while it was being written to",
+                where=folder,
+                got="another folder" if os.path.lexists(folder) else "nothing at that path",
+                do="look for what removed or moved it, and give the command again",
+            )
 
 
 def disk_full(target: Path, do: str = "choose an --out on another disk") -> DataError:
@@ -266,13 +312,58 @@ def _sent(target: Url, *, force: bool) -> Iterator[Path]:
             raise _there(target) from error
 
 
+def _make_parents(target: Path) -> None:
+    """Make the folders that a target lies in; not those that must stay (`staying`)."""
+    inside = target.absolute()
+    keeping = [folder for folder, _ in _KEPT if str(inside).startswith(f"{folder}{os.sep}")]
+    if not keeping:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return
+    require_staying(target)
+    folder = Path(max(keeping, key=len))
+    try:
+        for part in inside.parent.relative_to(folder).parts:
+            folder /= part
+            folder.mkdir(exist_ok=True)
+    except FileNotFoundError:
+        require_staying(target)
+        raise
+
+
+@contextmanager
+def _kept(folder: Path, descriptor: int | None) -> Iterator[None]:
+    entry = (str(folder.absolute()), descriptor)
+    _KEPT.append(entry)
+    try:
+        yield
+    finally:
+        _KEPT.remove(entry)
+
+
+def _is_there(folder: str, descriptor: int | None) -> bool:
+    """Whether a folder is there and, where a descriptor of it is given, is that one."""
+    try:
+        found = os.stat(folder)  # noqa: PTH116 (paths are text here: they are many)
+        return descriptor is None or os.path.samestat(found, os.fstat(descriptor))
+    except OSError:
+        return False
+
+
 def _is_full(error: BaseException, folder: Path) -> bool:
     """Whether an error came of a full disk; numpy, polars and safetensors hide the system's own code."""
     if isinstance(error, Glm2xError) or not isinstance(error, Exception):
         return False
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if _code(error) in FULL or _NUMPY_FULL in str(error):
         return True
-    return shutil.disk_usage(folder).free < _NO_ROOM
+    return folder.is_dir() and shutil.disk_usage(folder).free < _NO_ROOM
+
+
+def _code(error: BaseException) -> int | None:
+    """Return the system's code for what went wrong; polars and safetensors write it into their text."""
+    if isinstance(error, OSError):
+        return error.errno
+    found = _IN_TEXT.search(str(error)) if isinstance(error, Exception) else None
+    return None if found is None or isinstance(error, Glm2xError) else int(found[1])
 
 
 def _sync(path: Path) -> None:
@@ -301,17 +392,36 @@ def _replace(aside: Path, target: Path) -> None:
     if target.is_file():
         aside.replace(target)
         return
-    old = target.parent / f".{target.name}.replaced-{os.getpid()}"
-    target.rename(old)
+    target.rename(target.parent / _hidden(target, "replaced"))
     aside.rename(target)
-    shutil.rmtree(old)
+    _settle(target)
 
 
-def _remove_orphans(target: Path) -> None:
-    """Remove what killed processes of this machine left half-written for the same target."""
+def _settle(target: Path) -> None:
+    """End the replacement of a folder, wherever it was broken off: the old one goes, or comes back."""
+    old = target.parent / _hidden(target, "replaced")
+    if not old.exists():
+        return
+    if target.exists():
+        shutil.rmtree(old)
+    else:
+        old.rename(target)
+
+
+def _hidden(target: Path, kind: str) -> str:
+    """Return the name of something of this process beside a target; it ends with the process's number."""
+    return f".{target.name}.{kind}-{platform.node()}-{os.getpid()}"
+
+
+def _remove_orphans(target: Path, kind: str) -> None:
+    """Remove what killed processes of this machine left beside a target: ``partial``, or ``replaced`` by it.
+
+    Where one was killed between moving an old folder away and the new one in, ``replaced`` is all there is:
+    it goes when the target is there again.
+    """
     if not Path("/proc/self").exists():
         return  # it cannot be told who is alive
-    start = f".{target.name}.partial-{platform.node()}-"
+    start = _hidden(target, kind).removesuffix(str(os.getpid()))
     for name in os.listdir(target.parent):  # noqa: PTH208 (a Path for each of many thousands takes long)
         pid = name.removeprefix(start)
         if name.startswith(start) and pid.isdigit() and not Path("/proc", pid).exists():

@@ -22,7 +22,7 @@ from pathlib import Path
 from glm2x import __version__
 from glm2x.console import say
 from glm2x.errors import Glm2xError
-from glm2x.files import sha256, write_aside
+from glm2x.files import sha256, staying, write_aside
 from glm2x.place import Place, place
 from glm2x.sidecar import Artefact, History, Made, dump, history_of, parse, read, sidecar_of
 from glm2x.url import Url
@@ -227,7 +227,9 @@ def _add_remotely(sidecar: Url, made: Made) -> None:
 
 
 def _write(out: Place, history: History) -> None:
-    with write_aside(sidecar_of(out), force=True) as aside:
+    sidecar = sidecar_of(out)
+    # what has gone is not made again for its record alone
+    with staying(sidecar.parent), write_aside(sidecar, force=True) as aside:
         aside.write_text(dump(history), encoding="utf-8")
 
 

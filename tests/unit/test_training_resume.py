@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -84,24 +79,6 @@ def test_stopped_while_something_is_written(
         run_training(tmp_path / "run")
     monkeypatch.undo()
     assert_same(run_training(tmp_path / "run", resume=True), whole)
-
-
-def test_killed(tmp_path: Path) -> None:
-    """A real process, killed with -9 in its second phase and gone on with, against one that was not."""
-    epochs, out = 24, tmp_path / "run"
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    command = [sys.executable, training_fakes.__file__, str(out), str(epochs)]
-    process = subprocess.Popen(command, env=environment)
-    deadline = time.monotonic() + 300
-    while len(RunFolder(out).read_history()) < epochs + 3:
-        assert process.poll() is None, "it ended before it could be killed"
-        assert time.monotonic() < deadline, "it does not get on"
-        time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert not RunFolder(out).facts()["done"]
-    resumed = run_training(out, training__epochs=epochs, resume=True)
-    assert_same(resumed, run_training(tmp_path / "whole", training__epochs=epochs))
 
 
 def test_a_torn_or_extra_line_of_the_history_is_removed(tmp_path: Path, whole: RunFolder) -> None:

@@ -176,3 +176,21 @@ def test_plans_come_back_and_damaged_ones_are_named(tmp_path: Path) -> None:
             read_plan(tmp_path / "work")
     with pytest.raises(DataError, match="of a kind that is not known"):
         kind_of("os", "here")
+
+
+def test_a_work_folder_that_has_gone_is_not_made_again_for_an_error(tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    work = Made(folder, lambda: folder.rename(tmp_path / "moved") and b"content")
+    with pytest.raises(DataError, match="work has gone while it was being written to"):
+        run_shard(work, 0)
+    assert not folder.exists()
+
+
+def test_a_board_that_is_broken_off_gives_out_nothing_and_raises_the_first_problem(tmp_path: Path) -> None:
+    board = Board(Made(tmp_path, fails, fails), [0, 1], None, lambda text: None)  # type: ignore[arg-type]
+    for name in ("first", "second"):
+        board.break_off(DataError(name))
+    assert board.take() is None
+    with pytest.raises(DataError, match="first"):
+        board.require_done()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -150,10 +149,3 @@ def run_training(out: Path | str, **options: Any) -> Any:
     split = options.pop("split", make_split())
     config = make_config(out, **options)
     return train(config, FakeCohort(), split, target=make_values(), source=FakeSource(config.window), **known)
-
-
-if __name__ == "__main__":  # the process that test_training_resume kills
-    import torch
-
-    torch.set_num_threads(1)  # as in the tests' own process
-    run_training(sys.argv[1], training__epochs=int(sys.argv[2]))

@@ -30,7 +30,8 @@ def train(
 ) -> None:
     """Train a model; the run folder holds checkpoints, the resolved configuration and the history.
 
-    On several GPUs: torchrun --standalone --nproc-per-node 4 -m glm2x train CONFIG.
+    On several GPUs: torchrun --standalone --nproc-per-node 4 -m glm2x train CONFIG. A run that torchrun
+    (--max-restarts) or SLURM (--requeue) has begun and starts again goes on by itself.
 
     Parameters
     ----------
@@ -54,13 +55,19 @@ def train(
     from glm2x.commands.recorded import is_on_record, seconds_so_far
     from glm2x.config import load_config
     from glm2x.training.parallel import once_a_machine, started
+    from glm2x.training.restarts import starter_again
 
     with once_a_machine():
         settings = load_config(config, set_)
     out = Path(settings.out)
-    earlier = seconds_so_far(out) if resume else 0.0
-    nothing_to_do = resume and is_on_record(out)
     with started(settings.training) as ranks:
+        again = ranks.first(lambda: starter_again(out))
+        if again is not None:
+            resume, force = True, False
+            if ranks.is_first:
+                say(f"  note: started again by {again}: goes on where the run stopped")
+        earlier = seconds_so_far(out) if resume else 0.0
+        nothing_to_do = resume and is_on_record(out)
         cohort, split = ranks.together(lambda: (Cohort.open(settings.cohort), Split.load(settings.split)))
         if few_shot is not None or draws is not None:
             chosen = ranks.together(lambda: draws_of(split, settings.split, few_shot, draws))

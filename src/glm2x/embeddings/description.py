@@ -54,6 +54,7 @@ def read_description(folder: Place) -> StoreSpec:
             where=str(folder),
             got=f"a folder without {STORE}" if folder.is_dir() else "no folder",
             wanted="a folder that glm2x embed plan or glm2x embed import made",
+            do="check the path; glm2x embed plan --out STORE makes one",
         )
     content = read_json(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:

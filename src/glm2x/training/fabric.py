@@ -47,6 +47,8 @@ def start_fabric(training: TrainingConfig) -> Fabric:
     else:
         here = int(os.environ["LOCAL_WORLD_SIZE"])
         _require_devices(kind, here)
+        if here == size:
+            _join_again(kind, size)
         fabric = Fabric(
             accelerator=kind,
             devices=here,
@@ -56,6 +58,33 @@ def start_fabric(training: TrainingConfig) -> Fabric:
         )
     fabric.launch()
     return fabric
+
+
+def _join_again(kind: str, size: int) -> None:
+    """Start the process group of processes that torchrun has started again, by keys of this attempt alone.
+
+    Torchrun's store outlives them: gloo and NCCL would find in it the addresses of those that have ended
+    (pytorch issue 135712). On several machines attempts are not counted alike, and torchrun must be told to
+    make a new store each time; see the guide to training.
+    """
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    if attempt == "0" or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return
+    import torch
+    from torch.distributed import (  # type: ignore[attr-defined]
+        PrefixStore,
+        TCPStore,
+        init_process_group,
+    )
+
+    store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+    init_process_group(
+        "nccl" if kind == "cuda" else "gloo",
+        store=PrefixStore(f"glm2x/{attempt}", store),
+        rank=int(os.environ["RANK"]),
+        world_size=size,
+        device_id=torch.device("cuda", int(os.environ["LOCAL_RANK"])) if kind == "cuda" else None,
+    )
 
 
 def processes() -> int:

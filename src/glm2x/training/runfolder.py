@@ -26,8 +26,9 @@ import yaml
 from glm2x import __version__
 from glm2x.config import TrainConfig, dump_config
 from glm2x.errors import DataError, UsageError
-from glm2x.files import read_json, require_file, write_aside, write_json
+from glm2x.files import read_json, require_file, require_staying, staying, write_aside, write_json
 from glm2x.training.checkpoint import recover
+from glm2x.training.restarts import BY, starters
 
 FORMAT_VERSION = 1
 
@@ -89,6 +90,7 @@ class RunFolder:
 
     def add_history(self, epoch: dict[str, Any]) -> None:
         """Append one line."""
+        require_staying(self.history)
         with self.history.open("a") as handle:
             handle.write(json.dumps(epoch, allow_nan=False) + "\n")
             handle.flush()
@@ -104,6 +106,8 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Keep other processes from writing to the run; a killed process holds no lock.
 
+        When the folder is removed meanwhile, writing to it is refused (`glm2x.files.staying`).
+
         Raises
         ------
         UsageError
@@ -118,7 +122,8 @@ class RunFolder:
                     where=str(self.path),
                     do="wait for it, or give another out",
                 ) from error
-            yield
+            with staying(self.path):
+                yield
 
 
 def start(
@@ -190,6 +195,8 @@ def _make(folder: RunFolder, config: TrainConfig, identity: dict[str, str | None
         aside.mkdir()
         (aside / folder.config.name).write_text(dump_config(config))
         facts = {"format_version": FORMAT_VERSION, "done": False, "glm2x_version": __version__}
+        if starters():
+            facts[BY] = list(starters())
         write_json(aside / folder.run.name, facts | identity)
     return folder
 

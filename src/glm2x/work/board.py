@@ -37,6 +37,7 @@ class Board:
         self._told = False
         self.stopped = False
         self.counts = Counter[str]()
+        self.problem: Exception | None = None
         self.done: list[int] = []
         self.failed: dict[int, str] = {}
 
@@ -81,8 +82,16 @@ class Board:
                     self._say(f"  note: {title} was {outcome.said}; it was made again")
             self._bar.advance(1, title)
 
+    def break_off(self, problem: Exception) -> None:
+        """Give out no more shards: there is a problem that is not that of one of them."""
+        with self._lock:
+            self.stopped = True
+            self.problem = self.problem or problem
+
     def require_done(self) -> None:
-        """Raise `DataError` where shards have failed."""
+        """Raise what all was broken off for; or `DataError` where shards have failed."""
+        if self.problem is not None:
+            raise self.problem
         if not self.failed:
             return
         first = min(self.failed)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from glm2x.errors import UsageError
+from glm2x.files import staying
 from glm2x.progress import Progress
 from glm2x.work.board import Board
 from glm2x.work.launchers.local import run_here, run_local, workers_for
@@ -43,12 +44,12 @@ def run_work(
     Raises
     ------
     DataError
-        Shards have failed; the others are done.
+        Shards have failed; the others are done. Or the work's folder has gone.
     UsageError
         The number of workers cannot be, or Ray is not installed.
     """
     todo = work.undone()
-    with progress(work.kind, len(todo), "shards") as bar:
+    with staying(work.folder), progress(work.kind, len(todo), "shards") as bar:
         board = Board(work, todo, bar, say)
         if launcher == "ray":
             from glm2x.work.launchers.ray import run_ray

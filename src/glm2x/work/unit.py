@@ -20,7 +20,7 @@ from typing import Any, Literal, Protocol
 
 from glm2x.claims import claimed
 from glm2x.errors import DataError, Glm2xError
-from glm2x.files import write_aside
+from glm2x.files import require_staying, staying, write_aside
 from glm2x.place import Place
 from glm2x.url import Url
 
@@ -109,11 +109,13 @@ def run_shard(work: Work, i: int) -> Outcome:
     """Make shard `i`, unless it is there and sound or a process has it in hand.
 
     An error is recorded in ``errors/`` and returned as an outcome: other shards go on. What ends the process
-    (`KeyboardInterrupt`, `SystemExit`) is let through, and leaves the shard as if it had not been begun.
+    (`KeyboardInterrupt`, `SystemExit`) is let through, and leaves the shard as if it had not been begun; and
+    so is, where nothing can be recorded, that the work's folder has gone (`DataError`).
     Where object storage is away, so that nothing can be recorded there, the outcome alone says so.
     """
     try:
-        return _run_shard(work, i)
+        with staying(work.folder):
+            return _run_shard(work, i)
     except DataError as error:
         if not isinstance(work.folder, Url):
             raise
@@ -136,6 +138,7 @@ def _run_shard(work: Work, i: int) -> Outcome:
         try:
             work.compute(i)
         except Exception as error:
+            require_staying(error_path(work, i))
             _log(work.folder, name, "failed", seconds=time.monotonic() - started)
             return Outcome(i, "failed", record_error(work, i, error))
         _log(work.folder, name, "done", seconds=time.monotonic() - started)

@@ -15,6 +15,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
 
+from glm2x.console import say_error
+from glm2x.errors import Glm2xError
 from glm2x.place import Place, place
 from glm2x.work.open import open_work
 from glm2x.work.planned import Where
@@ -36,18 +38,32 @@ def main() -> None:
     """Work until nothing is asked for any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the starter's to tell
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        _work()
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing is left to clear up
+
+
+def _work() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints is no answer
     told = json.loads(sys.stdin.readline())
     folder, remote_code = place(told.pop("folder")), told.pop("remote_code")
     paths = {name: path and Path(path) for name, path in told.items()}
-    work = open_work(folder, Where(**paths, remote_code=remote_code))
+    try:
+        work = open_work(folder, Where(**paths, remote_code=remote_code))
+    except Glm2xError as error:
+        say_error(error)
+        sys.exit(error.exit_code)
     asked: SimpleQueue[int | None] = SimpleQueue()
     idle = Event()
     idle.set()
     Thread(target=_listen, args=(asked, idle), daemon=True).start()
     while (shard := asked.get()) is not None:
-        outcome = run_shard(work, shard)
+        try:
+            outcome = run_shard(work, shard)
+        except (OSError, Glm2xError):  # nothing can be recorded of it; the starter sees that, too
+            sys.exit(1)
         idle.set()
         print(outcome.as_json(), file=answers, flush=True)
 

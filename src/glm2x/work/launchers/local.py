@@ -11,6 +11,7 @@ from contextlib import suppress
 from threading import Thread
 
 from glm2x.errors import UsageError
+from glm2x.files import require_staying
 from glm2x.work.board import Board
 from glm2x.work.planned import Say, Where
 from glm2x.work.unit import Outcome, Work, record_error, run_shard
@@ -80,11 +81,14 @@ class _Slot:
         self._told: subprocess.Popen[str] | None = None  # to end: twice would disturb its clearing up
 
     def tend(self, board: Board) -> None:
-        """Give the worker shards until none is left."""
-        while (shard := board.take()) is not None:
-            outcome = self._made(board, shard)
-            if outcome is not None:
-                board.put(outcome)
+        """Give the worker shards until none is left; what stops that stops the other slots, too."""
+        try:
+            while (shard := board.take()) is not None:
+                outcome = self._made(board, shard)
+                if outcome is not None:
+                    board.put(outcome)
+        except Exception as error:
+            board.break_off(error)
         if self._process is not None:
             self._gone()
 
@@ -98,6 +102,7 @@ class _Slot:
             if answer is not None:
                 return answer
             ended = _ended(self._gone())
+            require_staying(self._work.folder / "log")
             if not board.stopped:
                 self._say(f"  note: a worker {ended} in {self._work.title(shard)}")
         if board.stopped:
