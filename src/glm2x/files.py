@@ -28,6 +28,8 @@ MARKERS = (
 )
 
 _NO_ROOM = 1_000_000  # bytes that are as good as none
+CHECKSUM = "checksum"  # the last key of the JSON objects that we write
+_KIND = "sha256:"  # what its value begins with: another program's file may have such a key, too
 
 
 @contextmanager
@@ -127,15 +129,86 @@ def sha256(path: Path | str) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def require_unchanged(folder: Path, files: Any, only: str | None = None) -> None:
+    """Compare files of a folder with their SHA-256, by name there; what is no such mapping says nothing.
+
+    Parameters
+    ----------
+    only
+        One of them; the others are not looked at.
+
+    Raises
+    ------
+    DataError
+        One is missing, or is not what was written.
+    """
+    for name, wanted in files.items() if isinstance(files, dict) else ():
+        if only not in (None, name):
+            continue
+        path = require_file(folder / name)
+        got = sha256(path)
+        if got != wanted:
+            raise DataError(
+                f"{path.name} was changed after it was made: its SHA-256 is another",
+                where=str(path),
+                got=got[:12],
+                wanted=str(wanted)[:12],
+                do="restore it from a copy, or make the folder again",
+            )
+
+
 def digest(value: Any) -> str:
     """Return the SHA-256 of a JSON value in its canonical form (sorted keys, no spaces)."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+def sealed(value: Any) -> Any:
+    """Return a JSON object with the checksum of all else that it holds; other values as they are."""
+    if not isinstance(value, dict):
+        return value
+    kept = {key: item for key, item in value.items() if key != CHECKSUM}
+    return {**kept, CHECKSUM: _checksum(json.loads(json.dumps(kept, allow_nan=False)))}
+
+
+def unsealed(value: Any, path: Path | str) -> Any:
+    """Return what `sealed` was given, after its checksum was compared.
+
+    What has none is returned as it is: it was written by hand, by another program or by an earlier version.
+
+    Raises
+    ------
+    DataError
+        The checksum is of something else.
+    """
+    said = value.get(CHECKSUM) if isinstance(value, dict) else None
+    if not isinstance(said, str) or not said.startswith(_KIND):
+        return value
+    kept = {key: item for key, item in value.items() if key != CHECKSUM}
+    try:
+        got = _checksum(kept)
+    except (ValueError, RecursionError) as error:  # a number that is not finite
+        got = str(error)
+    if got != said:
+        name = Path(path).name
+        raise DataError(
+            f"{name} was changed after it was made: its digest is another",
+            where=str(path),
+            got=got.removeprefix(_KIND)[:12],
+            wanted=said.removeprefix(_KIND)[:12],
+            do=f"make it again, or restore it from a copy; where {name} was changed on purpose, take its key "
+            f"{CHECKSUM} out",
+        )
+    return kept
+
+
+def _checksum(value: dict[str, Any]) -> str:
+    return _KIND + digest(value)
+
+
 def write_json(path: Path | str, value: Any, *, force: bool = False) -> None:
-    """Write a JSON value, indented, aside and renamed. NaN is refused: JSON has none."""
-    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
+    """Write a JSON value, indented, aside and renamed; an object with its checksum. NaN is refused."""
+    text = json.dumps(sealed(value), indent=2, allow_nan=False) + "\n"
     with write_aside(path, force=force) as aside:
         aside.write_text(text)
 
@@ -175,19 +248,26 @@ def read_list(path: Path | str) -> tuple[str, ...]:
     return names
 
 
-def read_json(path: Path | str) -> Any:
+def read_json(path: Path | str, *, verify: bool = True) -> Any:
     """Read a JSON file.
+
+    Parameters
+    ----------
+    verify
+        Compare its checksum and leave it out, as `unsealed` does. Without it the caller does so, after it has
+        looked for what it can say more about: another version, a key that is no longer there.
 
     Raises
     ------
     DataError
-        The file is missing or is not JSON.
+        The file is missing, is not JSON, or is not what was written.
     """
     path = Path(path)
     try:
-        return json.loads(read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
+        value = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path.name} is not readable as JSON", where=str(path), got=str(error)) from error
+    return unsealed(value, path) if verify else value
 
 
 def require_file(path: Path | str, *, kind: str = "file") -> Path:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from glm2x.errors import DataError, UsageError
 from glm2x.files import require_file, write_aside
+from glm2x.parquet import require_whole, write_table
 from glm2x.prediction_metadata import PredictionMetadata as PredictionMetadata
 
 COLUMNS = MappingProxyType(
@@ -189,7 +190,7 @@ def write_predictions(path: Path | str, predictions: Predictions, *, force: bool
         if path.suffix == ".csv":
             frame.sink_csv(aside)
         else:
-            frame.sink_parquet(aside, metadata={_FILE_PREFIX + k: v for k, v in known.items()})
+            write_table(frame, aside, {_FILE_PREFIX + k: v for k, v in known.items()})
 
 
 def read_predictions(paths: Path | str | Iterable[Path | str]) -> Predictions:
@@ -327,6 +328,7 @@ def _read_file(path: Path) -> tuple[pl.DataFrame, PredictionMetadata]:
     try:
         if is_csv:
             return pl.read_csv(path, infer_schema=False, glob=False), PredictionMetadata()
+        require_whole(path)
         lazy = pl.scan_parquet(path, glob=False, hive_partitioning=False)
         names = [c for c, dtype in lazy.collect_schema().items() if dtype == pl.String and c in COLUMNS]
         frame = lazy.with_columns(pl.col(names).cast(pl.Categorical)).collect(engine="streaming")

@@ -14,6 +14,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from glm2x.errors import DataError
+from glm2x.files import sealed, unsealed
+
 FORMAT_VERSION = 1
 IN_FOLDER = "made.json"
 BESIDE_FILE = ".made.json"
@@ -128,7 +131,7 @@ def sidecar_of(path: Path) -> Path:
 def dump(history: History) -> str:
     """Return the content of a sidecar."""
     content = {"format_version": FORMAT_VERSION, **asdict(history)}
-    return json.dumps(content, indent=1, allow_nan=False) + "\n"
+    return json.dumps(sealed(content), indent=1, allow_nan=False) + "\n"
 
 
 def read(path: Path) -> History | None:
@@ -136,8 +139,8 @@ def read(path: Path) -> History | None:
     try:
         if not path.is_file() or path.stat().st_size > _MOST_BYTES:
             return None
-        return _history(json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError, TypeError, KeyError, ArithmeticError, RecursionError):
+        return _history(unsealed(json.loads(path.read_text("utf-8")), path))
+    except (DataError, OSError, ValueError, TypeError, KeyError, ArithmeticError, RecursionError):
         return None
 
 

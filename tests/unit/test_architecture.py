@@ -18,6 +18,7 @@ FOUNDATION = {
     "bgzf",
     "claims",
     "files",
+    "parquet",
     "text",
     "config",
     "console",
@@ -77,9 +78,10 @@ FOUNDATION_MAY_IMPORT = {
     "progress": set(),
     "provenance": {"console", "errors", "files", "sidecar"},
     "reml": set(),
-    "sidecar": set(),
+    "parquet": {"errors"},
+    "sidecar": {"errors", "files"},
     "prediction_metadata": {"errors", "config"},
-    "predictions": {"errors", "files", "config", "prediction_metadata"},
+    "predictions": {"errors", "files", "config", "parquet", "prediction_metadata"},
 }
 TORCH_ROOMS = {"backbones", "heads", "embeddings", "training"}
 

@@ -17,6 +17,7 @@ from glm2x.cohort.split import Split
 from glm2x.errors import DataError, LeakError, UsageError
 from glm2x.evaluation.evaluate import evaluate
 from glm2x.evaluation.tables import of_genes
+from glm2x.files import read_json
 from glm2x.genome.genes import Gene
 from glm2x.genome.haplotypes.variants import PhasedVariants
 from glm2x.predictions import (
@@ -99,8 +100,9 @@ def test_the_folder_and_its_cells(predictions: Predictions, tmp_path: Path) -> N
     found = run(predictions, tmp_path / "e", cohort=make_cohort(), split=split)
     names = {"metrics.json", "per_gene.parquet", "comparisons.parquet", "predictions.parquet", "split.json"}
     assert {file.name for file in (tmp_path / "e").iterdir()} == names
-    metrics = json.loads((tmp_path / "e" / "metrics.json").read_text())
+    metrics = read_json(tmp_path / "e" / "metrics.json")
     assert metrics == found.metrics
+    assert {*metrics["files"], "metrics.json"} == names
     assert metrics["format_version"] == 1
     assert metrics["target"] == "log"
     assert list(metrics["cells"]) == [

@@ -16,8 +16,8 @@ from glm2x.errors import DataError
 from glm2x.files import write_aside
 
 
-def commit_shard(folder: Path, spec: StoreSpec, name: str, keys: Sequence[str], values: Tensor) -> None:
-    """Write a shard and its index.
+def commit_shard(folder: Path, spec: StoreSpec, name: str, keys: Sequence[str], values: Tensor) -> list[int]:
+    """Write a shard and its index; return the CRC-32 of each haplotype that lies there.
 
     A shard that lies there without an index is taken as it is if it holds these values, and replaced if
     not.
@@ -36,9 +36,10 @@ def commit_shard(folder: Path, spec: StoreSpec, name: str, keys: Sequence[str], 
     if path.is_symlink() or index.is_symlink():
         raise damaged(path, got="a symbolic link", wanted="a file, or nothing yet")
     try:
-        placed = _commit(path, index, spec, keys, values, replace=True)
+        placed, crc32 = _commit(path, index, spec, keys, values, replace=True)
         while placed != _inode(path):  # another process put its own there, which may be rounded otherwise
-            placed = _commit(path, index, spec, keys, values, replace=False)
+            placed, crc32 = _commit(path, index, spec, keys, values, replace=False)
+        return crc32
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise
@@ -58,8 +59,8 @@ def _commit(
     values: Tensor,
     *,
     replace: bool,
-) -> int | None:
-    """Put a shard in its place and index what lies there; return the number of its file.
+) -> tuple[int | None, list[int]]:
+    """Put a shard in its place and index what lies there; return the number of its file, and checksums.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ def _commit(
                 sync_folder(path.parent)
                 crc32 = computed.result()
         write_rows(aside, keys, crc32)
-    return inode
+    return inode, crc32
 
 
 def _stored(path: Path, spec: StoreSpec, haplotypes: int) -> list[int] | None:

@@ -23,7 +23,8 @@ from glm2x.config import BackboneConfig
 from glm2x.embeddings.key import is_name, sequence_key, shard_name
 from glm2x.embeddings.store import Store
 from glm2x.errors import DataError
-from glm2x.files import digest, read_json, require_file, write_aside, write_json
+from glm2x.files import digest, read_json, require_file, unsealed, write_aside, write_json
+from glm2x.parquet import require_whole, write_table
 from glm2x.progress import Progress
 
 FORMAT_VERSION = 1
@@ -205,7 +206,7 @@ def write_plan(
     }
     folder = store.folder / PLANS
     with write_aside(folder / f"{name}.parquet", force=True) as aside:
-        table.write_parquet(aside)
+        write_table(table, aside)
     write_json(folder / f"{name}.json", content, force=True)  # its appearance makes it a plan
     return Plan(name, cohort.folder, cohort.digest, table, batch, threads, backbone)
 
@@ -222,11 +223,12 @@ def read_plans(folder: Path) -> list[Plan]:
 
 
 def _read_plan(path: Path) -> Plan:
-    content = read_json(path)
+    content = read_json(path, verify=False)
     if not isinstance(content, dict) or content.get("format_version") != FORMAT_VERSION:
         raise _damaged(path, f"no format_version {FORMAT_VERSION}")
     table_path = require_file(path.with_suffix(".parquet"), kind="table of a plan")
     try:
+        require_whole(table_path)
         table = pl.read_parquet(table_path)
         cohort, cohort_digest, batch = content["cohort"], content["cohort_digest"], content["batch"]
         threads = content.get("threads")
@@ -237,6 +239,7 @@ def _read_plan(path: Path) -> Plan:
         raise _damaged(path, f"batch {batch}")
     if threads is not None and (type(threads) is not int or not 1 <= threads < 2**15):
         raise _damaged(path, f"threads {threads}")
+    unsealed(content, path)
     plan = Plan(path.stem, Path(str(cohort)), str(cohort_digest), table, batch, threads, backbone)
     fault = _fault(plan)
     if fault is not None:

@@ -29,6 +29,7 @@ from glm2x.evaluation.summary import RowMetrics, per_gene_frame, row_metrics, su
 from glm2x.evaluation.tables import MAIN_CELL, Cell, make_cells, row_labels, training_means
 from glm2x.evaluation.uncertainty import Interval, make_draws, mean_interval
 from glm2x.files import refuse_existing, write_aside, write_json
+from glm2x.parquet import write_table
 from glm2x.predictions import Predictions, write_predictions
 from glm2x.progress import Advance, Progress, silent
 
@@ -159,17 +160,18 @@ def evaluate(
     windows = make_loci(results[main], study, named)
     with write_aside(out, force=force) as folder:
         folder.mkdir()
-        write_json(folder / "metrics.json", metrics)
-        per_gene.write_parquet(folder / "per_gene.parquet")
-        comparisons.write_parquet(folder / "comparisons.parquet")
+        write_table(per_gene, folder / "per_gene.parquet")
+        write_table(comparisons, folder / "comparisons.parquet")
         if metrics["few_shot"]:
             points = [point for result in results for point in result.curve]
-            curve_table(points).write_parquet(folder / "few_shot.parquet")
+            write_table(curve_table(points), folder / "few_shot.parquet")
         if windows.height:
-            windows.write_parquet(folder / "loci.parquet")
+            write_table(windows, folder / "loci.parquet")
         write_predictions(folder / "predictions.parquet", predictions)
         if split is not None:
             split.save(folder / "split.json")
+        metrics["files"] = sorted(path.name for path in folder.iterdir())
+        write_json(folder / "metrics.json", metrics)
     return Evaluation(out, metrics, per_gene, comparisons, checks)
 
 

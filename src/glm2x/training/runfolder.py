@@ -26,7 +26,16 @@ import yaml
 from glm2x import __version__
 from glm2x.config import TrainConfig, dump_config
 from glm2x.errors import DataError, UsageError
-from glm2x.files import read_json, require_file, write_aside, write_json
+from glm2x.files import (
+    read_json,
+    read_text,
+    require_unchanged,
+    sealed,
+    sha256,
+    unsealed,
+    write_aside,
+    write_json,
+)
 from glm2x.training.checkpoint import recover
 
 FORMAT_VERSION = 1
@@ -62,7 +71,7 @@ class RunFolder:
 
     def facts(self) -> dict[str, Any]:
         """Return the content of run.json."""
-        content = read_json(self.run)
+        content = read_json(self.run, verify=False)
         if not isinstance(content, dict) or content.get("format_version") != FORMAT_VERSION:
             raise DataError(
                 "run.json is not of a format version that this glm2x reads",
@@ -70,27 +79,41 @@ class RunFolder:
                 wanted=f"version {FORMAT_VERSION}",
                 do="use the glm2x that wrote it, or train again with --force",
             )
-        return content
+        facts: dict[str, Any] = unsealed(content, self.run)
+        return facts
 
     def record(self, **facts: Any) -> None:
         """Add facts to run.json."""
         write_json(self.run, self.facts() | facts, force=True)
 
+    def finish(self, seconds: float) -> None:
+        """Say in run.json that the run is done, and what its configuration and history are."""
+        files = {path.name: sha256(path) for path in (self.config, self.history)}
+        self.record(seconds=round(seconds, 3), done=True, files=files)
+
     def read_history(self) -> list[dict[str, Any]]:
         """Return one mapping an epoch; a last line that a killed process left torn is passed over."""
-        lines = self.history.read_text().splitlines() if self.history.is_file() else []
+        lines = self.history.read_text(errors="replace").splitlines() if self.history.is_file() else []
         epochs = []
-        for line in lines:
+        for number, line in enumerate(lines, start=1):
             try:
-                epochs.append(json.loads(line))
-            except json.JSONDecodeError:
-                break
+                epochs.append(unsealed(json.loads(line), self.history))
+            except ValueError as error:
+                if number == len(lines):
+                    break
+                raise DataError(
+                    "the history of a run is damaged",
+                    where=f"line {number} of {self.history}",
+                    got=line[:80],
+                    wanted="JSON, as glm2x train writes it",
+                    do="restore it from a copy, or train again with --force",
+                ) from error
         return epochs
 
     def add_history(self, epoch: dict[str, Any]) -> None:
         """Append one line."""
         with self.history.open("a") as handle:
-            handle.write(json.dumps(epoch, allow_nan=False) + "\n")
+            handle.write(json.dumps(sealed(epoch), allow_nan=False) + "\n")
             handle.flush()
             os.fsync(handle.fileno())
 
@@ -98,7 +121,7 @@ class RunFolder:
         """Keep the lines of finished epochs; `finished` says how many each phase has."""
         kept = [e for e in self.read_history() if e["epoch"] <= finished.get(e["phase"], 0)]
         with write_aside(self.history, force=True) as aside:
-            aside.write_text("".join(json.dumps(epoch) + "\n" for epoch in kept))
+            aside.write_text("".join(json.dumps(sealed(epoch)) + "\n" for epoch in kept))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -190,7 +213,8 @@ def _make(folder: RunFolder, config: TrainConfig, identity: dict[str, str | None
         aside.mkdir()
         (aside / folder.config.name).write_text(dump_config(config))
         facts = {"format_version": FORMAT_VERSION, "done": False, "glm2x_version": __version__}
-        write_json(aside / folder.run.name, facts | identity)
+        files = {folder.config.name: sha256(aside / folder.config.name)}
+        write_json(aside / folder.run.name, facts | identity | {"files": files})
     return folder
 
 
@@ -208,9 +232,10 @@ def _refuse(folder: RunFolder) -> None:
 def _require_same(folder: RunFolder, config: TrainConfig, identity: dict[str, str | None]) -> None:
     """Refuse to go on with another configuration or with other data."""
     try:
-        there = _flat(yaml.safe_load(require_file(folder.config).read_text()))
-    except (yaml.YAMLError, AttributeError) as error:
+        there = _flat(yaml.safe_load(read_text(folder.config, kind="configuration")))
+    except (yaml.YAMLError, AttributeError, ValueError, RecursionError) as error:
         raise DataError("the run's configuration is not readable", where=str(folder.config)) from error
+    require_unchanged(folder.path, folder.facts().get("files"), folder.config.name)
     here = _flat(config.model_dump(mode="json"))
     keys = (there.keys() | here.keys()) - _NAMES
     differing = sorted(key for key in keys if there.get(key) != here.get(key))

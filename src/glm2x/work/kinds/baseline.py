@@ -28,6 +28,7 @@ from glm2x.baselines.weights import write_weights
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
 from glm2x.files import read_json, sha256, write_aside, write_json
+from glm2x.parquet import write_table
 from glm2x.predictions import write_predictions
 from glm2x.work.fit_request import FitRequest
 from glm2x.work.folder import Input, Plan, write_plan
@@ -163,7 +164,7 @@ def _write(runs: Sequence[BaselineRun], base: Split, folder: Path) -> list[Path]
     written = [folder / "predictions.parquet", folder / "genes.parquet"]
     write_predictions(written[0], combined(runs, base), force=True)
     with write_aside(written[1], force=True) as aside:
-        pl.concat([run.genes for run in runs]).write_parquet(aside)
+        write_table(pl.concat([run.genes for run in runs]), aside)
     if runs[0].weights is not None:
         written.append(folder / "weights.parquet")
         write_weights(written[-1], runs[0].weights, force=True)
