@@ -181,15 +181,16 @@ def unsealed(value: Any, path: Path | str) -> Any:
     DataError
         The checksum is of something else.
     """
-    said = value.get(CHECKSUM) if isinstance(value, dict) else None
-    if not isinstance(said, str) or not said.startswith(_KIND):
+    seals = (key for key in reversed(value) if _is_seal(key, value[key])) if isinstance(value, dict) else ()
+    key = next(iter(seals), None)
+    if key is None:
         return value
-    kept = {key: item for key, item in value.items() if key != CHECKSUM}
+    said, kept = value[key], {name: item for name, item in value.items() if name != key}
     try:
         got = _checksum(kept)
     except (ValueError, RecursionError) as error:  # a number that is not finite
         got = str(error)
-    if got != said:
+    if key != CHECKSUM or got != said:
         name = Path(path).name
         raise DataError(
             f"{name} was changed after it was made: its digest is another",
@@ -200,6 +201,13 @@ def unsealed(value: Any, path: Path | str) -> Any:
             f"{CHECKSUM} out",
         )
     return kept
+
+
+def _is_seal(key: str, value: Any) -> bool:
+    """Whether a key and its value are a checksum of ours, or were one before a letter of either was lost."""
+    if not isinstance(value, str) or len(value) != len(_KIND) + 64:
+        return False
+    return key == CHECKSUM or value.startswith(_KIND)
 
 
 def _checksum(value: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from glm2x.errors import DataError
 
@@ -30,6 +30,7 @@ def write_table(
     frame: pl.DataFrame | pl.LazyFrame,
     path: Path,
     metadata: Mapping[str, str] | None = None,
+    **options: Any,
 ) -> None:
     """Write a table as parquet, with metadata and the digest of the file.
 
@@ -39,14 +40,16 @@ def write_table(
         A lazy one is written piece by piece.
     path
         The file; whoever needs it aside gives such a path (`glm2x.files.write_aside`).
+    options
+        As of ``write_parquet`` of polars.
     """
     import polars as pl
 
     said = {**(metadata or {}), KEY: _EMPTY.decode()}
     if isinstance(frame, pl.DataFrame):
-        frame.write_parquet(path, metadata=said)
+        frame.write_parquet(path, metadata=said, **options)
     else:
-        frame.sink_parquet(path, metadata=said)
+        frame.sink_parquet(path, metadata=said, **options)
     with path.open("r+b") as handle:
         at = _place(handle)
         assert at is not None
@@ -63,7 +66,7 @@ def require_whole(path: Path, *, do: str = "make it again, or restore it from a 
     DataError
         It is not what was written.
     """
-    with path.open("rb") as handle:
+    with os.fdopen(os.open(path, os.O_RDONLY), "rb") as handle:
         at = _place(handle)
         if at is None:
             return

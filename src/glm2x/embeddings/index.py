@@ -17,6 +17,7 @@ import polars as pl
 from glm2x.embeddings.key import DIGITS, is_name
 from glm2x.errors import DataError
 from glm2x.files import write_aside
+from glm2x.parquet import require_whole, write_table
 
 INDEX = "index"
 SUFFIX = ".parquet"
@@ -94,7 +95,7 @@ def read_index(folder: Path) -> tuple[pl.DataFrame, frozenset[str]]:
 def write_rows(path: Path, keys: Sequence[str], crc32: Sequence[int]) -> None:
     """Write the index of one shard: the same content gives the same bytes."""
     frame = pl.DataFrame({"key": list(keys), "row": range(len(keys)), "crc32": crc32}, schema=_COLUMNS)
-    frame.write_parquet(path, compression="uncompressed", statistics=False)
+    write_table(frame, path, compression="uncompressed", statistics=False)
 
 
 def merge(folder: Path, without: Collection[str] = ()) -> int:
@@ -112,7 +113,7 @@ def merge(folder: Path, without: Collection[str] = ()) -> int:
     merged = folder / INDEX / f"{_MERGED}{_digest(rows)}{SUFFIX}"
     if rows.height and merged.name not in names:
         with write_aside(merged, force=True) as aside:
-            rows.write_parquet(aside, compression="zstd", statistics=False)
+            write_table(rows, aside, compression="zstd", statistics=False)
         sync_folder(merged.parent)
     for name in names - {merged.name}:
         (folder / INDEX / name).unlink(missing_ok=True)
@@ -211,12 +212,13 @@ def _fault(frame: pl.DataFrame) -> str | None:
 
 
 def _require_files(paths: Sequence[Path]) -> None:
-    """Refuse what is no file, such as a folder or a pipe, on which reading would go astray."""
+    """Refuse what is damaged, or no file: a folder or a pipe, on which reading would go astray."""
     for path in paths:
         if not path.is_file():
             if not path.exists() and not path.is_symlink():
                 raise FileNotFoundError(path)
             raise _damaged(path, got="no file", wanted="a file")
+        require_whole(path, do=_mend(path))
 
 
 def _damaged(path: Path, *, got: str, wanted: str = "key, row and crc32 of each haplotype") -> DataError:
@@ -225,6 +227,12 @@ def _damaged(path: Path, *, got: str, wanted: str = "key, row and crc32 of each 
         where=str(path),
         got=got,
         wanted=wanted,
-        do=f"restore it from a copy, or delete {INDEX}/{path.name}: glm2x embed run then computes again "
-        "what it named",
+        do=_mend(path),
+    )
+
+
+def _mend(path: Path) -> str:
+    return (
+        f"restore it from a copy, or delete {INDEX}/{path.name}: glm2x embed run then computes again what it "
+        "named"
     )

@@ -247,8 +247,15 @@ def load_checkpoint(folder: Path | str) -> Checkpoint:
 
 
 def copy_for_prediction(source: Path, target: Path, history: Path) -> None:
-    """Copy a checkpoint without its optimiser state, with the run's history beside it."""
-    content = unsealed(_read_state(source), source / STATE)
+    """Copy a checkpoint without its optimiser state, with the run's history beside it.
+
+    Raises
+    ------
+    DataError
+        It is damaged.
+    """
+    load_checkpoint(source)  # what is damaged is not passed on
+    content = _read_state(source)
     content["optimizer"] = None
     content["files"].pop(OPTIMIZER, None)
     with write_aside(target, force=True) as aside:

@@ -93,21 +93,16 @@ class RunFolder:
 
     def read_history(self) -> list[dict[str, Any]]:
         """Return one mapping an epoch; a last line that a killed process left torn is passed over."""
-        lines = self.history.read_text(errors="replace").splitlines() if self.history.is_file() else []
-        epochs = []
+        text = self.history.read_text(errors="replace") if self.history.is_file() else ""
+        lines, epochs = text.splitlines(), []
         for number, line in enumerate(lines, start=1):
             try:
                 epochs.append(unsealed(json.loads(line), self.history))
             except ValueError as error:
-                if number == len(lines):
+                if number == len(lines) and not text.endswith("\n"):
                     break
-                raise DataError(
-                    "the history of a run is damaged",
-                    where=f"line {number} of {self.history}",
-                    got=line[:80],
-                    wanted="JSON, as glm2x train writes it",
-                    do="restore it from a copy, or train again with --force",
-                ) from error
+                where = f"line {number} of {self.history}"
+                raise _damaged(where, line[:80], "JSON, as glm2x train writes it") from error
         return epochs
 
     def add_history(self, epoch: dict[str, Any]) -> None:
@@ -118,8 +113,19 @@ class RunFolder:
             os.fsync(handle.fileno())
 
     def cut_history(self, finished: dict[str, int]) -> None:
-        """Keep the lines of finished epochs; `finished` says how many each phase has."""
+        """Keep the lines of finished epochs; `finished` says how many each phase has.
+
+        Raises
+        ------
+        DataError
+            One is missing: it was written before its epoch was called finished.
+        """
         kept = [e for e in self.read_history() if e["epoch"] <= finished.get(e["phase"], 0)]
+        for phase, epochs in finished.items():
+            there = sum(epoch["phase"] == phase for epoch in kept)
+            if there < epochs:
+                got = f"{there} lines of the {phase} phase"
+                raise _damaged(str(self.history), got, f"{epochs}, as its checkpoint says")
         with write_aside(self.history, force=True) as aside:
             aside.write_text("".join(json.dumps(sealed(epoch)) + "\n" for epoch in kept))
 
@@ -257,6 +263,16 @@ def _require_same(folder: RunFolder, config: TrainConfig, identity: dict[str, st
                 wanted=f"{key} {facts.get(key)}",
                 do="give the same one, or --force to start anew",
             )
+
+
+def _damaged(where: str, got: str, wanted: str) -> DataError:
+    return DataError(
+        "the history of a run is damaged",
+        where=where,
+        got=got,
+        wanted=wanted,
+        do="restore it from a copy, or train again with --force",
+    )
 
 
 def _described(key: str) -> str:

@@ -159,11 +159,13 @@ def read_errors(work: Work) -> dict[int, str]:
 def read_log(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield what processes did, by process; a last line that a killed one left torn is passed over."""
     for path in sorted((folder / LOG).glob("*.jsonl")):
-        for line in path.read_text().splitlines():
+        for line in path.read_text(errors="replace").splitlines():
             try:
-                yield json.loads(line)
-            except json.JSONDecodeError:
+                told = json.loads(line)
+            except (ValueError, RecursionError):
                 break
+            if isinstance(told, dict):
+                yield told
 
 
 def _log(folder: Path, name: str, event: str, **facts: Any) -> None:
