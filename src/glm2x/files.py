@@ -129,32 +129,25 @@ def sha256(path: Path | str) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def require_unchanged(folder: Path, files: Any, only: str | None = None) -> None:
-    """Compare files of a folder with their SHA-256, by name there; what is no such mapping says nothing.
-
-    Parameters
-    ----------
-    only
-        One of them; the others are not looked at.
+def require_sha256(path: Path, wanted: Any) -> None:
+    """Compare a file with the SHA-256 that it had; nothing is said where that is no text: it was not taken.
 
     Raises
     ------
     DataError
-        One is missing, or is not what was written.
+        It is missing, or is not what was written.
     """
-    for name, wanted in files.items() if isinstance(files, dict) else ():
-        if only not in (None, name):
-            continue
-        path = require_file(folder / name)
-        got = sha256(path)
-        if got != wanted:
-            raise DataError(
-                f"{path.name} was changed after it was made: its SHA-256 is another",
-                where=str(path),
-                got=got[:12],
-                wanted=str(wanted)[:12],
-                do="restore it from a copy, or make the folder again",
-            )
+    if not isinstance(wanted, str):
+        return
+    got = sha256(require_file(path))
+    if got != wanted:
+        raise DataError(
+            f"{path.name} was changed after it was made: its SHA-256 is another",
+            where=str(path),
+            got=got[:12],
+            wanted=wanted[:12],
+            do="restore it from a copy, or make the folder again",
+        )
 
 
 def digest(value: Any) -> str:

@@ -38,8 +38,8 @@ def must(*words: object) -> None:
     assert glm2x(*words) == 0, words
 
 
-def make_world() -> None:
-    """Make everything in the current folder."""
+def make_study() -> None:
+    """Make what is worked on in the current folder: a cohort, a split, models, a store and work."""
     must(
         *("simulate", "--out", "sim", "--individuals", PEOPLE, "--genes", GENES, "--window", WINDOW),
         *("--populations", 2, "--covariates", 1, "--variant-kind", "all", "--diversity", 4e-3, "--seed", 1),
@@ -57,6 +57,11 @@ def make_world() -> None:
     _models()
     _embeddings()
     _work()
+
+
+def make_world() -> None:
+    """Make everything in the current folder."""
+    make_study()
     sources = ("--reference", "sim/reference.fa.gz", "--variants", "sim/genotypes.vcf.gz")
     must("consensus", *sources, "--individuals", "one.txt", "--out", "consensus")
     must("evaluate", "linear.parquet", "deep.parquet", *SIDES, "--out", "evaluation")
@@ -92,9 +97,9 @@ def _interrupt(run: str, out: str) -> None:
     shutil.rmtree(f"{out}/checkpoint")
     Path(out, "made.json").unlink()
     facts = read_json(f"{out}/run.json")
-    del facts["seconds"]
-    files = {name: digest for name, digest in facts["files"].items() if name == "config.yml"}
-    write_json(f"{out}/run.json", {**facts, "done": False, "files": files}, force=True)
+    for key in ("seconds", "history_sha256"):
+        del facts[key]
+    write_json(f"{out}/run.json", {**facts, "done": False}, force=True)
 
 
 def _embeddings() -> None:

@@ -28,7 +28,7 @@ from glm2x.evaluation.study import Study, make_study
 from glm2x.evaluation.summary import RowMetrics, per_gene_frame, row_metrics, summarise
 from glm2x.evaluation.tables import MAIN_CELL, Cell, make_cells, row_labels, training_means
 from glm2x.evaluation.uncertainty import Interval, make_draws, mean_interval
-from glm2x.files import refuse_existing, write_aside, write_json
+from glm2x.files import refuse_existing, sealed, write_aside, write_json
 from glm2x.parquet import write_table
 from glm2x.predictions import Predictions, write_predictions
 from glm2x.progress import Advance, Progress, silent
@@ -170,7 +170,7 @@ def evaluate(
         write_predictions(folder / "predictions.parquet", predictions)
         if split is not None:
             split.save(folder / "split.json")
-        metrics["files"] = sorted(path.name for path in folder.iterdir())
+        metrics = sealed(metrics | {"files": sorted(path.name for path in folder.iterdir())})
         write_json(folder / "metrics.json", metrics)
     return Evaluation(out, metrics, per_gene, comparisons, checks)
 

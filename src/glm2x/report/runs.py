@@ -12,7 +12,7 @@ import polars as pl
 import yaml
 
 from glm2x.errors import DataError
-from glm2x.files import read_json, read_text, require_unchanged, unsealed
+from glm2x.files import read_json, read_text, require_sha256, unsealed
 from glm2x.report.data import Data, frame
 from glm2x.report.figures.curves import loss_curves
 from glm2x.report.format import clean, count, counted, duration, is_number, number
@@ -107,7 +107,8 @@ def read_run(given: Path | str | RunOf) -> Run:
         )
     read = read_json(folder / "run.json") if (folder / "run.json").is_file() else {}
     facts: dict[str, Any] = read if isinstance(read, dict) else {}
-    require_unchanged(folder, facts.pop("files", None))
+    for name in ("config.yml", "history.jsonl"):
+        require_sha256(folder / name, facts.pop(f"{name.partition('.')[0]}_sha256", None))
     config_text = read_text(folder / "config.yml", kind="configuration")
     try:
         config = yaml.safe_load(config_text)

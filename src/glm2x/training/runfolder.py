@@ -29,7 +29,7 @@ from glm2x.errors import DataError, UsageError
 from glm2x.files import (
     read_json,
     read_text,
-    require_unchanged,
+    require_sha256,
     sealed,
     sha256,
     unsealed,
@@ -87,9 +87,8 @@ class RunFolder:
         write_json(self.run, self.facts() | facts, force=True)
 
     def finish(self, seconds: float) -> None:
-        """Say in run.json that the run is done, and what its configuration and history are."""
-        files = {path.name: sha256(path) for path in (self.config, self.history)}
-        self.record(seconds=round(seconds, 3), done=True, files=files)
+        """Say in run.json that the run is done, and what its history is."""
+        self.record(seconds=round(seconds, 3), done=True, history_sha256=sha256(self.history))
 
     def read_history(self) -> list[dict[str, Any]]:
         """Return one mapping an epoch; a last line that a killed process left torn is passed over."""
@@ -219,8 +218,8 @@ def _make(folder: RunFolder, config: TrainConfig, identity: dict[str, str | None
         aside.mkdir()
         (aside / folder.config.name).write_text(dump_config(config))
         facts = {"format_version": FORMAT_VERSION, "done": False, "glm2x_version": __version__}
-        files = {folder.config.name: sha256(aside / folder.config.name)}
-        write_json(aside / folder.run.name, facts | identity | {"files": files})
+        facts |= {"config_sha256": sha256(aside / folder.config.name)}
+        write_json(aside / folder.run.name, facts | identity)
     return folder
 
 
@@ -241,7 +240,7 @@ def _require_same(folder: RunFolder, config: TrainConfig, identity: dict[str, st
         there = _flat(yaml.safe_load(read_text(folder.config, kind="configuration")))
     except (yaml.YAMLError, AttributeError, ValueError, RecursionError) as error:
         raise DataError("the run's configuration is not readable", where=str(folder.config)) from error
-    require_unchanged(folder.path, folder.facts().get("files"), folder.config.name)
+    require_sha256(folder.config, folder.facts().get("config_sha256"))
     here = _flat(config.model_dump(mode="json"))
     keys = (there.keys() | here.keys()) - _NAMES
     differing = sorted(key for key in keys if there.get(key) != here.get(key))

@@ -20,7 +20,7 @@ from typing import Any
 
 from glm2x import __version__
 from glm2x.errors import DataError, UsageError
-from glm2x.files import CHECKSUM, read_json, require_unchanged, sha256, unsealed, write_aside, write_json
+from glm2x.files import CHECKSUM, read_json, require_sha256, sha256, unsealed, write_aside, write_json
 from glm2x.work.unit import MISSING
 
 FORMAT_VERSION = 1
@@ -134,13 +134,19 @@ def read_plan(folder: Path) -> Plan:
     try:
         content["inputs"] = {name: Input(**one) for name, one in content["inputs"].items()}
         plan = Plan(**content)
-        fits = len(plan.shards) == len(plan.titles) > 0 and type(plan.threads) is int and plan.threads > 0
+        fits = (
+            isinstance(plan.files, dict)
+            and len(plan.shards) == len(plan.titles) > 0
+            and type(plan.threads) is int
+            and plan.threads > 0
+        )
     except (TypeError, KeyError, AttributeError) as error:
         raise _damaged(path, f"{type(error).__name__}: {error}") from error
     if not fits:
         raise _damaged(path, "shards without titles, or no number of threads")
     unsealed(read, path)
-    require_unchanged(folder, plan.files)
+    for name, wanted in plan.files.items():
+        require_sha256(folder / name, wanted)
     return plan
 
 

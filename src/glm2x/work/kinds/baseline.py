@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -148,13 +148,20 @@ class _Baseline:
             fitted: dict[str, FittedGene] = {}
             for i, shard in enumerate(work.plan.shards):
                 if shard["split"] == name:
-                    fitted |= from_bytes(work.part(i))
+                    fitted |= work.part(i, partial(_of_genes, genes=shard["genes"]))
             fitting = opened.fitting(name)
             runs.append(fitting.together([fitted[gene] for gene in fitting.genes], say))
         return _write(runs, Split.load(work.folder / "split.json"), work.folder)
 
 
 KIND = _Baseline()
+
+
+def _of_genes(content: bytes, genes: Sequence[str]) -> dict[str, FittedGene]:
+    fitted = from_bytes(content)
+    if list(fitted) != list(genes):
+        raise ValueError(f"fits of {len(fitted)} genes, other than the {len(genes)} that were planned")
+    return fitted
 
 
 def _write(runs: Sequence[BaselineRun], base: Split, folder: Path) -> list[Path]:
