@@ -19,6 +19,10 @@ from typing import Any, overload
 
 from glm2x.errors import DataError, Glm2xError, UsageError
 from glm2x.place import Place, place
+from glm2x.seal import CHECKSUM as CHECKSUM
+from glm2x.seal import digest as digest
+from glm2x.seal import sealed as sealed
+from glm2x.seal import unsealed as unsealed
 from glm2x.url import Url
 
 # one lies in each folder of ours
@@ -206,15 +210,30 @@ def sha256(path: Path | str) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def digest(value: Any) -> str:
-    """Return the SHA-256 of a JSON value in its canonical form (sorted keys, no spaces)."""
-    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+def require_sha256(path: Path, wanted: Any) -> None:
+    """Compare a file with the SHA-256 that it had; nothing is said where that is no text: it was not taken.
+
+    Raises
+    ------
+    DataError
+        It is missing, or is not what was written.
+    """
+    if not isinstance(wanted, str):
+        return
+    got = sha256(require_file(path))
+    if got != wanted:
+        raise DataError(
+            f"{path.name} was changed after it was made: its SHA-256 is another",
+            where=str(path),
+            got=got[:12],
+            wanted=wanted[:12],
+            do="restore it from a copy, or make the folder again",
+        )
 
 
 def write_json(path: Place | str, value: Any, *, force: bool = False) -> None:
-    """Write a JSON value, indented, aside and renamed. NaN is refused: JSON has none."""
-    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
+    """Write a JSON value, indented, aside and renamed; an object with its checksum. NaN is refused."""
+    text = json.dumps(sealed(value), indent=2, allow_nan=False) + "\n"
     with write_aside(path, force=force) as aside:
         aside.write_text(text)
 
@@ -254,19 +273,26 @@ def read_list(path: Path | str) -> tuple[str, ...]:
     return names
 
 
-def read_json(path: Place | str) -> Any:
+def read_json(path: Place | str, *, verify: bool = True) -> Any:
     """Read a JSON file.
+
+    Parameters
+    ----------
+    verify
+        Compare its checksum and leave it out, as `unsealed` does. Without it the caller does so, after it has
+        looked for what it can say more about: another version, a key that is no longer there.
 
     Raises
     ------
     DataError
-        The file is missing or is not JSON.
+        The file is missing, is not JSON, or is not what was written.
     """
     path = place(path)
     try:
-        return json.loads(read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
+        value = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path.name} is not readable as JSON", where=str(path), got=str(error)) from error
+    return unsealed(value, path) if verify else value
 
 
 @overload

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from glm2x.files import require_file
+from glm2x.parquet import require_whole, write_table
 from glm2x.place import Place, fetched
 from glm2x.prediction_metadata import PredictionMetadata
 from glm2x.predictions import COLUMNS, as_text, coerce, said_by, stored_metadata
@@ -44,6 +45,8 @@ class PredictionFile:
         if self._is_csv:
             stored = scratch / f"{len(list(scratch.iterdir()))}.parquet"
             pl.scan_csv(file, infer_schema=False, glob=False).sink_parquet(stored, row_group_size=PIECE)
+        else:
+            require_whole(stored, where=str(path))
         self._lazy = pl.scan_parquet(stored, glob=False, hive_partitioning=False)
         self._schema = self._lazy.collect_schema()
         self.columns = list(self._schema)
@@ -77,5 +80,5 @@ def write_parts(path: Path, frames: Iterable[pl.DataFrame], metadata: Prediction
         parts.append(waiting / f"{len(parts)}.parquet")
         as_text(frame).sink_parquet(parts[-1])
     lazy = pl.scan_parquet(parts, glob=False, hive_partitioning=False)
-    lazy.sink_parquet(path, metadata=stored_metadata(metadata), row_group_size=PIECE)
+    write_table(lazy, path, stored_metadata(metadata), row_group_size=PIECE)
     shutil.rmtree(waiting)

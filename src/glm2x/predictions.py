@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from glm2x.errors import DataError, UsageError
 from glm2x.files import require_file, write_aside
+from glm2x.parquet import require_whole, write_table
 from glm2x.place import Place, local_copy, place
 from glm2x.prediction_metadata import PredictionMetadata as PredictionMetadata
 
@@ -186,7 +187,7 @@ def write_predictions(path: Place | str, predictions: Predictions, *, force: boo
         if path.suffix == ".csv":
             as_text(predictions.frame).sink_csv(aside)
         else:
-            as_text(predictions.frame).sink_parquet(aside, metadata=stored_metadata(predictions.metadata))
+            write_table(as_text(predictions.frame), aside, stored_metadata(predictions.metadata))
 
 
 def as_text(frame: pl.DataFrame) -> pl.LazyFrame:
@@ -335,6 +336,7 @@ def _read_file(path: Path, where: str) -> tuple[pl.DataFrame, PredictionMetadata
     try:
         if is_csv:
             return pl.read_csv(path, infer_schema=False, glob=False), PredictionMetadata()
+        require_whole(path, where=where)
         lazy = pl.scan_parquet(path, glob=False, hive_partitioning=False)
         names = [c for c, dtype in lazy.collect_schema().items() if dtype == pl.String and c in COLUMNS]
         frame = lazy.with_columns(pl.col(names).cast(pl.Categorical)).collect(engine="streaming")

@@ -220,7 +220,7 @@ def _add_remotely(sidecar: Url, made: Made) -> None:
             except FileNotFoundError:
                 sidecar.create(dump(_with(None, made)).encode())
             else:
-                before = parse(bytes(content).decode(errors="replace"))
+                before = parse(bytes(content).decode(errors="replace"), sidecar)
                 sidecar.replace(dump(_with(before, made)).encode(), status.mark)
             return
     raise OSError("other processes add to it all the time")

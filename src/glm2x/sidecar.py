@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
-from glm2x.errors import Glm2xError
+from glm2x.errors import DataError, Glm2xError
+from glm2x.files import sealed, unsealed
 from glm2x.place import Place, place
 from glm2x.url import Url
 
@@ -138,7 +139,7 @@ def sidecar_of(path: Place) -> Place:
 def dump(history: History) -> str:
     """Return the content of a sidecar."""
     content = {"format_version": FORMAT_VERSION, **asdict(history)}
-    return json.dumps(content, indent=1, allow_nan=False) + "\n"
+    return json.dumps(sealed(content), indent=1, allow_nan=False) + "\n"
 
 
 def read(path: Place) -> History | None:
@@ -146,16 +147,16 @@ def read(path: Place) -> History | None:
     try:
         if not path.is_file() or path.stat().st_size > _MOST_BYTES:
             return None
-        return parse(path.read_text("utf-8"))
+        return parse(path.read_text("utf-8"), path)
     except (Glm2xError, OSError, ValueError):
         return None
 
 
-def parse(text: str) -> History | None:
+def parse(text: str, path: Place) -> History | None:
     """Return what the text of a sidecar says; None where it is not what we write."""
     try:
-        return _history(json.loads(text))
-    except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError):
+        return _history(unsealed(json.loads(text), path))
+    except (DataError, ValueError, TypeError, KeyError, ArithmeticError, RecursionError):
         return None
 
 

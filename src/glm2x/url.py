@@ -170,9 +170,9 @@ class Url:
         """Return the content of an object."""
         return bytes(self.read()[0])
 
-    def read_text(self, encoding: str = "utf-8") -> str:
+    def read_text(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """Return the content of an object as text."""
-        return self.read_bytes().decode(encoding)
+        return self.read_bytes().decode(encoding, errors)
 
     def read(self) -> tuple[memoryview, Status]:
         """Return an object's content, and what the storage says of that very content."""

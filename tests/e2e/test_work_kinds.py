@@ -13,6 +13,7 @@ import pytest
 
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
+from glm2x.files import sealed
 from work_cases import alive, completed, end_started, glm2x, start, wait_until, workers
 
 SETTINGS = ("window=4096", "training.epochs=6", "training.device=cpu", "head.name=attention-pool")
@@ -73,7 +74,7 @@ def test_another_checkpoint_or_cohort_than_the_planned_one_is_refused(
     assert glm2x("work", "plan", "predict", *asked, "--threads", 1, "--out", work) == 0
     plan = json.loads((work / "plan.json").read_text())
     plan["inputs"]["checkpoint"]["digest"] = "0" * 64
-    (work / "plan.json").write_text(json.dumps(plan))
+    (work / "plan.json").write_text(json.dumps(sealed(plan)))
     assert glm2x("work", "run", work, "--shard", 0) == 1
     assert "the checkpoint is another than the one that was planned with" in capsys.readouterr().err
 

@@ -14,6 +14,7 @@ import pytest
 
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
+from glm2x.files import sealed
 from work_cases import (
     QUICK,
     alive,
@@ -176,7 +177,7 @@ def test_a_shard_that_fails_stops_no_other_and_is_named(
     plan_baseline(demo_cohort, folder / "split.json", work, 4)
     plan = json.loads((work / "plan.json").read_text())
     gene, plan["shards"][0]["genes"][0] = plan["shards"][0]["genes"][0], "nobody"
-    (work / "plan.json").write_text(json.dumps(plan))
+    (work / "plan.json").write_text(json.dumps(sealed(plan)))
     capsys.readouterr()
     assert glm2x("work", "run", work, "--workers", 2) == 1
     assert "1 of 2 shards failed; the others have gone on" in capsys.readouterr().err
@@ -188,7 +189,7 @@ def test_a_shard_that_fails_stops_no_other_and_is_named(
         assert "KeyError: 'nobody'" in told
     assert "Traceback" in (work / "errors/00000.txt").read_text()
     plan["shards"][0]["genes"][0] = gene
-    (work / "plan.json").write_text(json.dumps(plan))
+    (work / "plan.json").write_text(json.dumps(sealed(plan)))
     assert glm2x("work", "run", work) == 0
     assert not list((work / "errors").iterdir())
     assert glm2x("work", "finish", work) == 0

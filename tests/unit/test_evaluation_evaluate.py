@@ -17,6 +17,7 @@ from glm2x.cohort.split import Split
 from glm2x.errors import DataError, LeakError, UsageError
 from glm2x.evaluation.evaluate import evaluate
 from glm2x.evaluation.table import Table, of_genes
+from glm2x.files import read_json
 from glm2x.genome.genes import Gene
 from glm2x.genome.haplotypes.variants import PhasedVariants
 from glm2x.predictions import (
@@ -101,6 +102,8 @@ def test_the_folder_and_its_cells(predictions: Predictions, tmp_path: Path) -> N
     assert {file.name for file in (tmp_path / "e").iterdir()} == names
     metrics = json.loads((tmp_path / "e" / "metrics.json").read_text())
     assert metrics == found.metrics
+    assert read_json(tmp_path / "e" / "metrics.json") == {k: v for k, v in metrics.items() if k != "checksum"}
+    assert {*metrics["files"], "metrics.json"} == names
     assert metrics["format_version"] == 1
     assert metrics["target"] == "log"
     assert list(metrics["cells"]) == [

@@ -42,6 +42,7 @@ from glm2x.embeddings.shard import shard_path
 from glm2x.embeddings.status import require_complete, status
 from glm2x.embeddings.store import Store
 from glm2x.errors import DataError, UsageError
+from glm2x.files import sealed
 from glm2x.progress import silent
 from glm2x.work.kinds.embed import EmbedWork
 from glm2x.work.planned import Where
@@ -278,7 +279,7 @@ def test_code_of_a_model_runs_only_when_asked_for_again(
     path = store.folder / "plans" / f"{plan.name}.json"
     content = json.loads(path.read_text())
     content["backbone"] |= {"name": "huggingface", "model": "a/b", "remote_code": True, "revision": "0" * 40}
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(sealed(content)))
     opened = launch.Opened(store)
     with pytest.raises(UsageError, match="runs code of its own") as error:
         opened.extractor(opened.plans[0])
@@ -346,7 +347,7 @@ def moved(cohort: Cohort, folder: Path, **changes: Any) -> Cohort:
     """Return the cohort, with other facts, in another folder."""
     shutil.copytree(cohort.folder, folder)
     facts = json.loads((folder / "cohort.json").read_text())
-    (folder / "cohort.json").write_text(json.dumps(facts | changes))
+    (folder / "cohort.json").write_text(json.dumps(sealed(facts | changes)))
     return Cohort.open(folder)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 from glm2x.embeddings import store as store_module
-from glm2x.embeddings.index import read_index, write_rows
+from glm2x.embeddings.index import ROWS, read_index, write_rows
 from glm2x.embeddings.key import shard_name
 from glm2x.embeddings.places import Places
 from glm2x.embeddings.store import Store
@@ -415,11 +415,13 @@ def test_places_are_found_whatever_the_keys(shards: list[list[int]], shared: boo
     for numbers in shards:
         keys = [name(number) for number in numbers]
         shard = shard_name(keys)
-        places = places.with_rows(pl.DataFrame({"shard": shard, "key": keys, "row": range(len(keys))}))
+        columns = {"shard": shard, "key": keys, "row": range(len(keys)), "crc32": 7}
+        places = places.with_rows(pl.DataFrame(columns, schema=ROWS))
         for row, number in enumerate(numbers):
             wanted[number] = min(wanted.get(number, (shard, row)), (shard, row))
     found = places.locate([name(number) for number in range(31)])
-    for number, (shard, row) in enumerate(zip(*found, strict=True)):
+    for number, (shard, row, crc32) in enumerate(zip(*found, strict=True)):
+        assert crc32 == (0 if shard < 0 else 7)
         got = None if shard < 0 else (places.shards[shard], int(row))
         assert got == wanted.get(number)
     assert len(places.row) == len(wanted)

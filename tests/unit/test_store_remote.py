@@ -121,10 +121,11 @@ def test_copies_on_this_machine_are_read_instead(
     assert copy.read_bytes() == s3.objects[INSIDE + shard].content
     copy.write_bytes(copy.read_bytes()[:-1])
     assert [requests(), requests()] == [1, 0]
-    other = tensor_bytes(values(range(4)) * 2)
-    s3.put(INSIDE + shard, other)
+    for place in (index_path(FOLDER, name(0, 1, 2, 3)), shard_path(FOLDER, name(0, 1, 2, 3))):
+        place.unlink()
+    Store.open(FOLDER).write_shard(KEYS[:4], values(range(4)) * 2)
     assert torch.equal(Store.open(FOLDER).gather(KEYS[:4]), values(range(4)) * 2)
-    s3.put(INSIDE + shard, other[:-1])
+    s3.put(INSIDE + shard, copy.read_bytes()[:-1])
     with pytest.raises(DataError, match="a shard of the embedding store is damaged") as caught:
         Store.open(FOLDER).gather(KEYS[:4])
     assert caught.value.where == f"{FOLDER}/{shard}"
@@ -248,6 +249,18 @@ def test_flipped_bits_are_named(s3: S3, store: Store) -> None:
         (path.stem, KEYS[3], 3)
     ]
     assert (found.shards, found.haplotypes) == (2, 9)
+
+
+def test_they_are_told_when_they_are_read(store: Store) -> None:
+    path = shard_path(FOLDER, name(0, 1, 2, 3))
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 0x10
+    path.put(bytes(raw))
+    assert torch.equal(store.gather(KEYS[:3]), values(range(3)))
+    for look in (store.read, lambda key: store.gather([KEYS[0], key])):
+        with pytest.raises(DataError, match="a shard of the embedding store is damaged") as caught:
+            look(KEYS[3])
+        assert "of haplotype 3" in caught.value.got
 
 
 def test_what_is_of_no_use_is_removed_when_it_is_old(s3: S3, store: Store) -> None:

@@ -28,6 +28,7 @@ STATE_FILES = (
     "pytorch_model.bin.index.json",
 )
 # what `resolve` is asked for by most models; shards are named by an index
+_AT_ONCE = 1 << 20  # bytes
 FILES = ("config.json", *STATE_FILES, "model-*.safetensors", "pytorch_model-*.bin")
 
 
@@ -142,7 +143,8 @@ def read_state(folder: Path, names: Sequence[str] = STATE_FILES) -> dict[str, Te
 def read_tensor(path: Path) -> Tensor:
     """Return the one tensor of a file that `torch.save` wrote, on the CPU, without its gradient.
 
-    It is mapped into memory where the file can be, so that what is not looked at is not read.
+    It is mapped into memory where the file can be. A zip archive, as torch has written since 1.6, is read
+    once and compared with the checksums in it.
 
     Raises
     ------
@@ -151,6 +153,7 @@ def read_tensor(path: Path) -> Tensor:
         code in a file is ever run.
     """
     with _hostile(require_file(path, kind="tensor"), "tensor"):
+        _require_checksums(path)
         tensor = _unpickled(path)
     if not isinstance(tensor, Tensor) or tensor.is_meta or tensor.layout is not torch.strided:
         is_tensor = isinstance(tensor, Tensor)
@@ -461,6 +464,17 @@ def _unpickled(source: Path | BinaryIO, allowed: Sequence[type] = ()) -> Any:
     mapped = isinstance(source, Path) and zipfile.is_zipfile(source)
     with torch.serialization.safe_globals(list(allowed)):
         return torch.load(source, map_location="cpu", weights_only=True, mmap=mapped)
+
+
+def _require_checksums(path: Path) -> None:
+    """Compare what a zip archive of torch holds with its checksums, which torch itself passes over."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            # torch stores its members as they are; what is packed it refuses by itself
+            for member in (m for m in archive.infolist() if m.compress_type == zipfile.ZIP_STORED):
+                with archive.open(member) as stored:  # its end compares the CRC-32
+                    while stored.read(_AT_ONCE):
+                        pass
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from glm2x.baselines.identity import KEY, columns_of, smallest
 from glm2x.cohort.cohort import Cohort
 from glm2x.errors import DataError
 from glm2x.genome.genes import Gene, index_of_names, match_contigs, unversioned, window_interval
+from glm2x.parquet import require_whole
 from glm2x.text import column_named, open_delimited
 
 _CALLED = {
@@ -159,7 +160,8 @@ def _parquet(path: Path) -> pl.DataFrame:
     from glm2x.files import require_file
 
     try:
-        return pl.read_parquet(require_file(path, kind=_KIND), glob=False, hive_partitioning=False)
+        require_whole(require_file(path, kind=_KIND))
+        return pl.read_parquet(path, glob=False, hive_partitioning=False)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise DataError(
             f"the {_KIND} cannot be read as parquet", where=str(path), got=str(error).splitlines()[0]

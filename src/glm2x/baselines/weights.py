@@ -17,6 +17,7 @@ from glm2x.config import TargetMode
 from glm2x.errors import DataError, UsageError
 from glm2x.files import require_file, write_aside
 from glm2x.genome.genes import window_interval
+from glm2x.parquet import require_whole, write_table
 from glm2x.predictions import PredictionMetadata
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def write_weights(path: Path | str, weights: Weights, *, force: bool = False) ->
     said = weights.metadata.as_text() | {_FORMAT: FORMAT_VERSION, _SCALE: weights.expression_scale}
     said[_PEOPLE] = str(weights.train_individuals)
     with write_aside(path, force=force) as aside:
-        weights.frame.write_parquet(aside, metadata={_PREFIX + key: value for key, value in said.items()})
+        write_table(weights.frame, aside, {_PREFIX + key: value for key, value in said.items()})
 
 
 def require_parquet(path: Path) -> None:
@@ -163,6 +164,7 @@ def load_weights(path: Path | str) -> Weights:
     """
     path = require_file(path, kind="file of weights")
     try:
+        require_whole(path)
         frame = pl.read_parquet(path, glob=False, hive_partitioning=False)
         said = {
             key.removeprefix(_PREFIX): value

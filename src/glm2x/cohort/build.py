@@ -32,6 +32,7 @@ from glm2x.cohort.sources import (
 from glm2x.cohort.tables import known_of, read_covariates, read_individuals
 from glm2x.errors import DataError, UsageError
 from glm2x.files import refuse_existing, write_aside, write_json
+from glm2x.genome.blocks import BLOCKS, write_blocks
 from glm2x.genome.counts import Counts
 from glm2x.genome.genes import Gene, contig_key
 from glm2x.genome.haplotypes.storage import VariantsWriter
@@ -120,7 +121,7 @@ def build_cohort(
             names, people, numbers = tables.covariates
             joined = _columns(people, numbers, individuals)
             write_matrix(folder / "covariates.parquet", "covariate", names, individuals, joined)
-        manifest = {
+        manifest: dict[str, Any] = {
             "format_version": FORMAT_VERSION,
             "sources": {
                 "variants": [describe_source(path) for path in files.files],
@@ -137,6 +138,8 @@ def build_cohort(
             "files": describe_files(folder),
         }
         manifest["digest"] = manifest_digest(manifest)
+        write_blocks(folder, sorted(name for name in manifest["files"] if name.endswith(".npy")))
+        manifest[BLOCKS] = describe_source(folder / BLOCKS)  # not of the digest: it follows from the files
         write_json(folder / "cohort.json", manifest)
     return manifest
 

@@ -17,9 +17,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from glm2x.errors import DataError, UsageError
-from glm2x.files import digest, give_back, read_json, sha256
+from glm2x.files import digest, give_back, read_json, sha256, unsealed
+from glm2x.genome.blocks import BLOCKS, damaged, read_blocks
 from glm2x.genome.genes import Gene, GeneSide, index_of_names, unversioned, window_interval
-from glm2x.genome.haplotypes.storage import map_array, open_variants_of
+from glm2x.genome.haplotypes.storage import Blocks, map_array, open_variants_of
 from glm2x.genome.haplotypes.variants import Alleles, PhasedVariants
 from glm2x.progress import Progress, silent
 
@@ -127,7 +128,7 @@ class Cohort:
                 + str(folder),
             )
         manifest = _manifest(folder / "cohort.json")
-        for name, facts in manifest["files"].items():
+        for name, facts in {**manifest["files"], **_described_blocks(manifest)}.items():
             file = folder / name
             if not file.is_file() or file.stat().st_size != facts["bytes"]:
                 raise DataError(
@@ -137,6 +138,7 @@ class Cohort:
                     wanted=f"{facts['bytes']:,} bytes",
                     do="build the cohort again",
                 )
+        _require_tables(folder, manifest)
         table = _parquet(folder / "genes.parquet")
         genes = tuple(Gene(*row) for row in table.select("gene", "contig", "tss", "strand").iter_rows())
         people = _parquet(folder / "individuals.parquet")
@@ -179,18 +181,11 @@ class Cohort:
                 wanted=str(self.manifest["digest"])[:12],
                 do="build the cohort again",
             )
-        sizes = {name: -(-facts["bytes"] // 1_000_000) for name, facts in self.manifest["files"].items()}
+        files = {**self.manifest["files"], **_described_blocks(self.manifest)}
+        sizes = {name: -(-facts["bytes"] // 1_000_000) for name, facts in files.items()}
         with progress("verify", sum(sizes.values()), "MB") as bar:
-            for name, facts in self.manifest["files"].items():
-                got = sha256(self.folder / name)
-                if got != facts["sha256"]:
-                    raise DataError(
-                        "a file of the cohort is damaged",
-                        where=str(self.folder / name),
-                        got=f"SHA-256 {got[:12]}",
-                        wanted=f"SHA-256 {facts['sha256'][:12]}",
-                        do="build the cohort again",
-                    )
+            for name, facts in files.items():
+                _require_checksum(self.folder / name, facts["sha256"])
                 bar.advance(sizes[name], name)
         for contig in self.manifest["counts"]["columns"]:
             self.variants(contig)
@@ -222,7 +217,8 @@ class Cohort:
         self._require_contig(contig, self.manifest["counts"]["columns"])
         if contig not in self._variants:
             self._require_same()
-            self._variants[contig] = open_variants_of(self.folder / "variants", contig, len(self.individuals))
+            folder = self.folder / "variants"
+            self._variants[contig] = open_variants_of(folder, contig, len(self.individuals), self._blocks)
         return self._variants[contig]
 
     def reference(self, contig: str) -> NDArray[np.uint8]:
@@ -242,7 +238,8 @@ class Cohort:
         self._require_contig(contig, self.manifest["reference_contigs"])
         if contig not in self._references:
             self._require_same()
-            self._references[contig] = map_array(self.folder / "reference" / f"{contig}.npy")
+            path = self.folder / "reference" / f"{contig}.npy"
+            self._references[contig] = map_array(path, blocks=self._blocks)
         return self._references[contig]
 
     def dosages(self, gene: str, window: int) -> Dosages:
@@ -293,6 +290,13 @@ class Cohort:
         """Leave out what is mapped into memory: another process maps it itself."""
         return {name: value for name, value in vars(self).items() if name not in ("_variants", "_references")}
 
+    @property
+    def _blocks(self) -> Blocks | None:
+        """What gives the checksums of a file's blocks; None in a cohort of an earlier version."""
+        if BLOCKS not in self.manifest:
+            return None
+        return lambda path: read_blocks(self.folder, path.relative_to(self.folder).as_posix())
+
     @cached_property
     def _variants(self) -> dict[str, PhasedVariants]:
         return {}
@@ -328,7 +332,7 @@ def _index(
 
 def _manifest(path: Path) -> dict[str, Any]:
     """Read `cohort.json` and refuse another version, or one that lacks a key."""
-    content = read_json(path)
+    content = read_json(path, verify=False)
     manifest: dict[str, Any] = content if isinstance(content, dict) else {}
     version = manifest.get("format_version")
     if version != FORMAT_VERSION:
@@ -347,7 +351,8 @@ def _manifest(path: Path) -> dict[str, Any]:
             got=f"no {', '.join(sorted(absent))}",
             do="build it again",
         )
-    return manifest
+    whole: dict[str, Any] = unsealed(manifest, path)
+    return whole
 
 
 def manifest_digest(manifest: dict[str, Any]) -> str:
@@ -362,6 +367,24 @@ def _written(folder: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_ino, status.st_mtime_ns
+
+
+def _described_blocks(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return what a manifest says of the file of the blocks' checksums, by name; nothing: it is older."""
+    return {BLOCKS: manifest[BLOCKS]} if BLOCKS in manifest else {}
+
+
+def _require_tables(folder: Path, manifest: dict[str, Any]) -> None:
+    """Compare the files that are read whole when a cohort is opened with their checksums."""
+    for name, facts in manifest["files"].items():
+        if name.endswith(".parquet"):
+            _require_checksum(folder / name, facts["sha256"])
+
+
+def _require_checksum(path: Path, wanted: str) -> None:
+    got = sha256(path)
+    if got != wanted:
+        raise damaged(path, f"SHA-256 {got[:12]}", f"SHA-256 {wanted[:12]}")
 
 
 def _parquet(path: Path) -> pl.DataFrame:

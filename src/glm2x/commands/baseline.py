@@ -108,8 +108,10 @@ def baseline(
     if genes_out is not None:
         import polars as pl
 
+        from glm2x.parquet import write_table
+
         with write_aside(genes_out, force=force) as aside:
-            pl.concat([run.genes for run in runs]).write_parquet(aside)
+            write_table(pl.concat([run.genes for run in runs]), aside)
     weights = runs[0].weights
     if weights_out is not None and weights is not None:
         write_weights(weights_out, weights, force=force)

@@ -6,7 +6,6 @@ import errno
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
 from pathlib import Path
 
 from torch import Tensor
@@ -30,8 +29,8 @@ from glm2x.storage import Mark
 from glm2x.url import Url
 
 
-def commit_shard(folder: Place, spec: StoreSpec, name: str, keys: Sequence[str], values: Tensor) -> None:
-    """Write a shard and its index.
+def commit_shard(folder: Place, spec: StoreSpec, name: str, keys: Sequence[str], values: Tensor) -> list[int]:
+    """Write a shard and its index; return the CRC-32 of each haplotype that lies there.
 
     A shard that lies there without an index is taken as it is if it holds these values, and replaced if
     not.
@@ -47,15 +46,15 @@ def commit_shard(folder: Place, spec: StoreSpec, name: str, keys: Sequence[str],
         The disk is full, the store may not be written to, or a symbolic link lies in the shard's place.
     """
     if isinstance(folder, Url):
-        _commit_until_equal(folder, spec, name, keys, values)
-        return
+        return _commit_until_equal(folder, spec, name, keys, values)
     path, index = shard_path(folder, name), index_path(folder, name)
     if path.is_symlink() or index.is_symlink():
         raise damaged(path, got="a symbolic link", wanted="a file, or nothing yet")
     try:
-        placed = _commit(path, index, spec, keys, values, replace=True)
+        placed, crc32 = _commit(path, index, spec, keys, values, replace=True)
         while placed != _inode(path):  # another process put its own there, which may be rounded otherwise
-            placed = _commit(path, index, spec, keys, values, replace=False)
+            placed, crc32 = _commit(path, index, spec, keys, values, replace=False)
+        return crc32
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise
@@ -67,25 +66,27 @@ def commit_shard(folder: Place, spec: StoreSpec, name: str, keys: Sequence[str],
         ) from error
 
 
-def _commit_until_equal(folder: Url, spec: StoreSpec, name: str, keys: Sequence[str], values: Tensor) -> None:
+def _commit_until_equal(
+    folder: Url, spec: StoreSpec, name: str, keys: Sequence[str], values: Tensor
+) -> list[int]:
     """Do in object storage what `commit_shard` does: there, a state of an object has a mark."""
     path, index = shard_path(folder, name), index_path(folder, name)
-    mark = _send(path, index, spec, keys, values, replace=True)
+    crc32, mark = _send(path, index, spec, keys, values, replace=True)
     while mark != _mark(path):  # another process put its own there, which may be rounded otherwise
-        mark = _send(path, index, spec, keys, values, replace=False)
+        crc32, mark = _send(path, index, spec, keys, values, replace=False)
+    return crc32
 
 
 def _send(
     path: Url, index: Url, spec: StoreSpec, keys: Sequence[str], values: Tensor, *, replace: bool
-) -> Mark:
-    """Send a shard, unless a whole one is there, and index what is there; return the mark of that."""
+) -> tuple[list[int], Mark]:
+    """Send a shard, unless a whole one is there, and index what is there; return its checksums and mark."""
     crc32, there = checksums(as_bytes(values)), _sent(path, spec, len(keys))
     if there is None or (replace and there[0] != crc32):
         there = crc32, path.put(tensor_bytes(values))
-    rows = BytesIO()
-    write_rows(rows, keys, there[0])
-    index.put(rows.getvalue())
-    return there[1]
+    with write_aside(index, force=True) as aside:
+        write_rows(aside, keys, there[0])
+    return there
 
 
 def _sent(path: Url, spec: StoreSpec, haplotypes: int) -> tuple[list[int], Mark] | None:
@@ -118,8 +119,8 @@ def _commit(
     values: Tensor,
     *,
     replace: bool,
-) -> int | None:
-    """Put a shard in its place and index what lies there; return the number of its file.
+) -> tuple[int | None, list[int]]:
+    """Put a shard in its place and index what lies there; return the number of its file, and checksums.
 
     Parameters
     ----------
@@ -138,7 +139,7 @@ def _commit(
                 sync_folder(path.parent)
                 crc32 = computed.result()
         write_rows(aside, keys, crc32)
-    return inode
+    return inode, crc32
 
 
 def _stored(path: Path, spec: StoreSpec, haplotypes: int) -> list[int] | None:

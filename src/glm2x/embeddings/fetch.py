@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -39,13 +40,13 @@ class Fetcher:
         """Look at a shard's header again when it is next read from."""
         self._starts.pop(name, None)
 
-    def read(self, found: Sequence[tuple[str, int, int]], target: NDArray[np.uint8]) -> None:
+    def read(self, found: Sequence[tuple[str, int, int, int]], target: NDArray[np.uint8]) -> None:
         """Copy haplotypes to where they belong.
 
         Parameters
         ----------
         found
-            Of each: its shard, how many haplotypes that holds, and the row in it.
+            Of each: its shard, how many haplotypes that holds, the row in it, and the CRC-32 of its bytes.
         target
             uint8 [len(found), bytes of one].
 
@@ -56,9 +57,9 @@ class Fetcher:
         DataError
             A shard is gone or damaged, or the storage cannot be reached.
         """
-        shards: dict[tuple[str, int], dict[int, list[int]]] = {}
-        for position, (name, haplotypes, row) in enumerate(found):
-            shards.setdefault((name, haplotypes), {}).setdefault(row, []).append(position)
+        shards: dict[tuple[str, int], dict[tuple[int, int], list[int]]] = {}
+        for position, (name, haplotypes, row, crc32) in enumerate(found):
+            shards.setdefault((name, haplotypes), {}).setdefault((row, crc32), []).append(position)
         each = max(1, AT_ONCE // self._spec.bytes_of_one)
         tasks = []
         for (name, haplotypes), positions in shards.items():
@@ -74,19 +75,22 @@ class Fetcher:
                 done.result()
 
     def _copy(
-        self, name: str, haplotypes: int, rows: dict[int, list[int]], target: NDArray[np.uint8]
+        self, name: str, haplotypes: int, rows: dict[tuple[int, int], list[int]], target: NDArray[np.uint8]
     ) -> None:
         path, size = shard_path(self._folder, name), self._spec.bytes_of_one
         start = self._starts.get(name)
         if start is None:
             start = self._starts[name] = data_start(path, self._spec, haplotypes)
         try:
-            contents = path.ranges([start + row * size for row in rows], size)
+            contents = path.ranges([start + row * size for row, _ in rows], size)
         except FileNotFoundError:
             self.forget(name)
             raise
-        for positions, content in zip(rows.values(), contents, strict=True):
+        for ((row, crc32), positions), content in zip(rows.items(), contents, strict=True):
             if len(content) != size:
                 raise damaged(path, got=f"{len(content):,} bytes of a haplotype", wanted=f"{size:,}")
+            got = zlib.crc32(content)
+            if got != crc32:
+                raise damaged(path, got=f"CRC-32 {got:08x} of haplotype {row}", wanted=f"CRC-32 {crc32:08x}")
             for position in positions:
                 target[position] = np.frombuffer(content, dtype=np.uint8)

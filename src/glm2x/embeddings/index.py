@@ -10,7 +10,6 @@ import hashlib
 import os
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
 from pathlib import Path
 from typing import Any, overload
 
@@ -19,7 +18,8 @@ import polars as pl
 from glm2x.embeddings.key import DIGITS, is_name
 from glm2x.errors import DataError
 from glm2x.files import write_aside
-from glm2x.place import Place, names_in
+from glm2x.parquet import require_whole, write_table
+from glm2x.place import Place, local_copy, names_in
 from glm2x.url import Url
 
 INDEX = "index"
@@ -105,10 +105,10 @@ def read_index(folder: Place) -> tuple[pl.DataFrame, frozenset[str]]:
     raise DataError("the index of the embedding store changes all the time", where=str(folder / INDEX))
 
 
-def write_rows(path: Path | BytesIO, keys: Sequence[str], crc32: Sequence[int]) -> None:
+def write_rows(path: Path, keys: Sequence[str], crc32: Sequence[int]) -> None:
     """Write the index of one shard: the same content gives the same bytes."""
     frame = pl.DataFrame({"key": list(keys), "row": range(len(keys)), "crc32": crc32}, schema=_COLUMNS)
-    frame.write_parquet(path, compression="uncompressed", statistics=False)
+    write_table(frame, path, compression="uncompressed", statistics=False)
 
 
 def merge(folder: Place, without: Collection[str] = ()) -> int:
@@ -126,7 +126,7 @@ def merge(folder: Place, without: Collection[str] = ()) -> int:
     merged = folder / INDEX / f"{_MERGED}{_digest(rows)}{SUFFIX}"
     if rows.height and merged.name not in names:
         with write_aside(merged, force=True) as aside:
-            rows.write_parquet(aside, compression="zstd", statistics=False)
+            write_table(rows, aside, compression="zstd", statistics=False)
         sync_folder(merged.parent)
     for name in names - {merged.name}:
         (folder / INDEX / name).unlink(missing_ok=True)
@@ -190,8 +190,10 @@ def _read_merged(path: Place) -> pl.DataFrame:
 def _checked(path: Place, schema: Mapping[str, Any]) -> pl.DataFrame:
     """Return the rows of one index file (`DataError` where it is damaged)."""
     try:
-        content = path if isinstance(path, Path) else BytesIO(path.read()[0])
-        frame = pl.read_parquet(content, glob=False, hive_partitioning=False)
+        with local_copy(path) as file:
+            if isinstance(path, Url):
+                require_whole(file, where=str(path), do=_mend(path))
+            frame = pl.read_parquet(file, glob=False, hive_partitioning=False)
     except FileNotFoundError:
         raise
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
@@ -229,12 +231,13 @@ def _fault(frame: pl.DataFrame) -> str | None:
 
 
 def _require_files(paths: Sequence[Path]) -> None:
-    """Refuse what is no file, such as a folder or a pipe, on which reading would go astray."""
+    """Refuse what is damaged, or no file: a folder or a pipe, on which reading would go astray."""
     for path in paths:
         if not path.is_file():
             if not path.exists() and not path.is_symlink():
                 raise FileNotFoundError(path)
             raise _damaged(path, got="no file", wanted="a file")
+        require_whole(path, do=_mend(path))
 
 
 def _damaged(path: Place, *, got: str, wanted: str = "key, row and crc32 of each haplotype") -> DataError:
@@ -243,6 +246,12 @@ def _damaged(path: Place, *, got: str, wanted: str = "key, row and crc32 of each
         where=str(path),
         got=got,
         wanted=wanted,
-        do=f"restore it from a copy, or delete {INDEX}/{path.name}: glm2x embed run then computes again "
-        "what it named",
+        do=_mend(path),
+    )
+
+
+def _mend(path: Place) -> str:
+    return (
+        f"restore it from a copy, or delete {INDEX}/{path.name}: glm2x embed run then computes again what it "
+        "named"
     )

@@ -1,4 +1,4 @@
-"""Where each haplotype of an embedding store lies, in memory: 24 bytes a haplotype, found by bisection."""
+"""Where each haplotype of an embedding store lies, in memory: 28 bytes a haplotype, found by bisection."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ class Places:
         uint64 [N]: both halves of the keys.
     shard, row
         int32 [N]: position in `shards`, and row in it. Of several, the shard whose name comes first.
+    crc32
+        uint32 [N]: of the haplotype's bytes there.
     """
 
     shards: tuple[str, ...]
@@ -37,15 +39,17 @@ class Places:
     low: NDArray[np.uint64]
     shard: NDArray[np.int32]
     row: NDArray[np.int32]
+    crc32: NDArray[np.uint32]
 
     @classmethod
     def none(cls) -> Places:
         """Return the places of an empty store."""
         halves, numbers = np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.int32)
-        return cls((), np.empty(0, dtype=np.int64), halves, halves, numbers, numbers)
+        crc32 = np.empty(0, dtype=np.uint32)
+        return cls((), np.empty(0, dtype=np.int64), halves, halves, numbers, numbers, crc32)
 
     def with_rows(self, rows: pl.DataFrame) -> Places:
-        """Return the places with those of index rows (shard, key, row), whole shards, added.
+        """Return the places with those of index rows (shard, key, row, crc32), whole shards, added.
 
         Rows of shards that are known are passed over.
         """
@@ -59,6 +63,7 @@ class Places:
         high, low = np.concatenate([self.high, high]), np.concatenate([self.low, low])
         shard = np.concatenate([self.shard, number.astype(np.int32)])
         row = np.concatenate([self.row, rows["row"].to_numpy().astype(np.int32)])
+        crc32 = np.concatenate([self.crc32, rows["crc32"].to_numpy().astype(np.uint32)])
         haplotypes = np.concatenate([self.haplotypes, counted["len"].to_numpy().astype(np.int64)])
         order = np.argsort(high, kind="stable")
         if (np.diff(high[order]) == 0).any():
@@ -67,10 +72,10 @@ class Places:
             first = np.ones(len(order), dtype=bool)
             first[1:] = (np.diff(high[order]) != 0) | (np.diff(low[order]) != 0)
             order = order[first]
-        return Places(names, haplotypes, high[order], low[order], shard[order], row[order])
+        return Places(names, haplotypes, high[order], low[order], shard[order], row[order], crc32[order])
 
-    def locate(self, keys: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Return shard and row of each key, int32 [len(keys)]; -1 where there is none.
+    def locate(self, keys: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint32]]:
+        """Return shard, row and CRC-32 of each key, [len(keys)]; shard and row are -1 where there is none.
 
         Raises
         ------
@@ -82,15 +87,17 @@ class Places:
         at = np.searchsorted(self.high, high)
         shard = np.full(len(keys), -1, dtype=np.int32)
         row = np.full(len(keys), -1, dtype=np.int32)
+        crc32 = np.zeros(len(keys), dtype=np.uint32)
         open_ = np.arange(len(keys))
         while len(open_):  # again only for keys that share their first half with another
             open_ = open_[at[open_] < len(self.high)]
             open_ = open_[self.high[at[open_]] == high[open_]]
             found = open_[self.low[at[open_]] == low[open_]]
             shard[found], row[found] = self.shard[at[found]], self.row[at[found]]
+            crc32[found] = self.crc32[at[found]]
             open_ = open_[self.low[at[open_]] != low[open_]]
             at[open_] += 1
-        return shard, row
+        return shard, row, crc32
 
 
 def require_keys(keys: Sequence[str]) -> None:

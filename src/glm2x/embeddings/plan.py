@@ -23,7 +23,8 @@ from glm2x.config import BackboneConfig
 from glm2x.embeddings.key import is_name, sequence_key, shard_name
 from glm2x.embeddings.store import Store
 from glm2x.errors import DataError
-from glm2x.files import digest, read_json, require_file, write_aside, write_json
+from glm2x.files import digest, read_json, require_file, unsealed, write_aside, write_json
+from glm2x.parquet import require_whole, write_table
 from glm2x.place import Place, local_copy
 from glm2x.progress import Progress
 from glm2x.url import Url
@@ -210,7 +211,7 @@ def write_plan(
     }
     folder = store.folder / PLANS
     with write_aside(folder / f"{name}.parquet", force=True) as aside:
-        table.write_parquet(aside)
+        write_table(table, aside)
     write_json(folder / f"{name}.json", content, force=True)  # its appearance makes it a plan
     return Plan(name, cohort.folder, cohort.digest, table, batch, threads, backbone)
 
@@ -228,12 +229,13 @@ def read_plans(folder: Place) -> list[Plan]:
 
 
 def _read_plan(path: Place) -> Plan:
-    content = read_json(path)
+    content = read_json(path, verify=False)
     if not isinstance(content, dict) or content.get("format_version") != FORMAT_VERSION:
         raise _damaged(path, f"no format_version {FORMAT_VERSION}")
     table_path = require_file(path.with_suffix(".parquet"), kind="table of a plan")
     try:
         with local_copy(table_path) as file:
+            require_whole(file, where=str(table_path))
             table = pl.read_parquet(file)
         cohort, cohort_digest, batch = content["cohort"], content["cohort_digest"], content["batch"]
         threads = content.get("threads")
@@ -244,6 +246,7 @@ def _read_plan(path: Place) -> Plan:
         raise _damaged(path, f"batch {batch}")
     if threads is not None and (type(threads) is not int or not 1 <= threads < 2**15):
         raise _damaged(path, f"threads {threads}")
+    unsealed(content, path)
     plan = Plan(path.stem, Path(str(cohort)), str(cohort_digest), table, batch, threads, backbone)
     fault = _fault(plan)
     if fault is not None:

@@ -44,10 +44,36 @@ class Mapped:
         [haplotypes, rows, width]: the file's own pages. What is written to them stays in this process.
     bytes
         The same, uint8 [haplotypes, bytes of one].
+    unread
+        bool [haplotypes]: those whose bytes were not compared with their checksum yet.
+    path
+        The file.
     """
 
     values: Tensor
     bytes: NDArray[np.uint8]
+    unread: NDArray[np.bool_]
+    path: Path
+
+    def require(self, row: int, crc32: int, there: NDArray[np.uint8] | None = None) -> None:
+        """Compare a haplotype with its checksum when it is first read.
+
+        Parameters
+        ----------
+        there
+            Where its bytes were copied to: near at hand for the processor.
+
+        Raises
+        ------
+        DataError
+            It is not what was written.
+        """
+        if not self.unread[row]:
+            return
+        got = zlib.crc32((self.bytes[row] if there is None else there).data)
+        if got != crc32:
+            raise damaged(self.path, got=f"CRC-32 {got:08x} of haplotype {row}", wanted=f"CRC-32 {crc32:08x}")
+        self.unread[row] = False
 
 
 @overload
@@ -96,7 +122,7 @@ def map_shard(path: Path, spec: StoreSpec, haplotypes: int) -> Mapped:
     size = haplotypes * spec.bytes_of_one
     mapped = torch.from_file(str(path), shared=False, size=start + size, dtype=torch.uint8)
     values = mapped[start:].view(DTYPES[spec.dtype]).view(haplotypes, spec.rows, spec.width)
-    return Mapped(values, as_bytes(values))
+    return Mapped(values, as_bytes(values), np.ones(haplotypes, dtype=np.bool_), path)
 
 
 def data_start(path: Place, spec: StoreSpec, haplotypes: int) -> int:

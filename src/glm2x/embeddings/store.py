@@ -21,7 +21,7 @@ from glm2x.embeddings.cache import Cache
 from glm2x.embeddings.commit import commit_shard
 from glm2x.embeddings.description import STORE, read_description, write_description
 from glm2x.embeddings.fetch import Fetcher
-from glm2x.embeddings.index import index_path, list_files, merge, read_files, read_index
+from glm2x.embeddings.index import ROWS, index_path, list_files, merge, read_files, read_index
 from glm2x.embeddings.key import sequence_key, shard_name
 from glm2x.embeddings.places import Places, require_keys
 from glm2x.embeddings.shard import DTYPES, Mapped, as_bytes, map_shard, shard_path
@@ -146,8 +146,8 @@ class Store:
     def read(self, key: str) -> Tensor:
         """Return what the store holds of one haplotype, [rows, width] in its dtype.
 
-        It is a view of the file's pages, and no copy: nothing is read before it is used. What is written
-        to it is seen by this process alone, and by later reads in it.
+        It is a view of the file's pages, and no copy; when it is first read, they are compared with their
+        checksum. What is written to it is seen by this process alone, and by later reads in it.
 
         Raises
         ------
@@ -156,8 +156,10 @@ class Store:
         """
         if self._fetcher is not None:
             return self.gather([key])[0]
-        name, haplotypes, row = self._find([key])[0]
-        return self._map(name, haplotypes).values[row]
+        name, haplotypes, row, crc32 = self._find([key])[0]
+        mapped = self._map(name, haplotypes)
+        mapped.require(row, crc32)
+        return mapped.values[row]
 
     def read_each(self, keys: Sequence[str]) -> Iterator[Tensor]:
         """Give what the store holds of haplotypes, as `read`, one after the other."""
@@ -202,8 +204,10 @@ class Store:
             except FileNotFoundError:  # `gc` removed a shard whose haplotypes are in another
                 self._fetcher.read(self._find(keys), target)
             return out
-        for row_of, (name, haplotypes, row) in zip(target, found, strict=True):
-            np.copyto(row_of, self._map(name, haplotypes).bytes[row])
+        for there, (name, haplotypes, row, crc32) in zip(target, found, strict=True):
+            mapped = self._map(name, haplotypes)
+            np.copyto(there, mapped.bytes[row])
+            mapped.require(row, crc32, there)
         return out
 
     def write_shard(self, keys: Sequence[str], values: Tensor) -> str:
@@ -235,15 +239,18 @@ class Store:
         name = shard_name(keys)
         indexed = index_path(self.folder, name).is_file() or self._is_known(name)
         if not indexed or not shard_path(self.folder, name).is_file():
-            commit_shard(self.folder, self.spec, name, keys, values.detach().cpu().contiguous())
+            crc32 = commit_shard(self.folder, self.spec, name, keys, values.detach().cpu().contiguous())
             with self._mapping:
                 self._mapped.pop(name, None)
             if self._fetcher is not None:
                 self._fetcher.forget(name)
-        with self._looking:
-            if not self._is_known(name):
-                self._written[name] = pl.DataFrame({"shard": name, "key": keys, "row": range(len(keys))})
-                self._files |= {index_path(self.folder, name).name}
+            with self._looking:
+                if not self._is_known(name):
+                    columns = {"shard": name, "key": keys, "row": range(len(keys)), "crc32": crc32}
+                    self._written[name] = pl.DataFrame(columns, schema=ROWS)
+                    self._files |= {index_path(self.folder, name).name}
+        elif not self._is_known(name):
+            self.refresh()  # another process has written it
         return name
 
     def consolidate(self) -> int:
@@ -268,10 +275,10 @@ class Store:
     def _is_known(self, name: str) -> bool:
         return name in self._written or name in self._places.shards
 
-    def _find(self, keys: Sequence[str]) -> list[tuple[str, int, int]]:
-        """Return shard, haplotypes in it and row of each key (`DataError` where the store lacks some)."""
+    def _find(self, keys: Sequence[str]) -> list[tuple[str, int, int, int]]:
+        """Return shard, haplotypes in it, row and CRC-32 of each key (`DataError` where some are lacking)."""
         found = self._lookup(keys)
-        if found is None or any(not self._is_there(name) for name in {name for name, _, _ in found}):
+        if found is None or any(not self._is_there(name) for name in {name for name, *_ in found}):
             self.refresh()  # written, or in another shard, since it was last looked at
             found = self._lookup(keys)
         if found is None:
@@ -284,14 +291,14 @@ class Store:
             )
         return found
 
-    def _lookup(self, keys: Sequence[str]) -> list[tuple[str, int, int]] | None:
+    def _lookup(self, keys: Sequence[str]) -> list[tuple[str, int, int, int]] | None:
         places = self._known()
-        shard, row = places.locate(keys)
+        shard, row, crc32 = places.locate(keys)
         if (shard < 0).any():
             return None
         haplotypes = places.haplotypes[shard].tolist()
         names = [places.shards[number] for number in shard.tolist()]
-        return list(zip(names, haplotypes, row.tolist(), strict=True))
+        return list(zip(names, haplotypes, row.tolist(), crc32.tolist(), strict=True))
 
     def _is_there(self, name: str) -> bool:
         if name in self._mapped or (self._fetcher is not None and name in self._fetcher):

@@ -34,7 +34,8 @@ from glm2x.evaluation.tables import MAIN_CELL, Cell, row_labels
 from glm2x.evaluation.training_means import MODEL as TRAINING_MEAN
 from glm2x.evaluation.training_means import TrainingMeans
 from glm2x.evaluation.uncertainty import Interval, make_draws, mean_interval
-from glm2x.files import write_aside, write_json
+from glm2x.files import sealed, write_aside, write_json
+from glm2x.parquet import write_table
 from glm2x.predictions import Predictions
 from glm2x.progress import Advance, Progress, silent
 
@@ -141,19 +142,20 @@ def evaluate(
             table = Table.of(predictions)
         adopted = adopt(table, cohort, split, target)
         made = _judged(adopted, cohort, split, scratch, loci, draws, permutations, seed, progress)
-        write_json(folder / "metrics.json", made.metrics)
-        made.per_gene.write_parquet(folder / "per_gene.parquet")
-        made.comparisons.write_parquet(folder / "comparisons.parquet")
+        write_table(made.per_gene, folder / "per_gene.parquet")
+        write_table(made.comparisons, folder / "comparisons.parquet")
         if made.curve.height:
-            made.curve.write_parquet(folder / "few_shot.parquet")
+            write_table(made.curve, folder / "few_shot.parquet")
         if made.loci.height:
-            made.loci.write_parquet(folder / "loci.parquet")
+            write_table(made.loci, folder / "loci.parquet")
         adopted.table.write(folder / "predictions.parquet")
         if split is not None:
             split.save(folder / "split.json")
         if scratch is not None:
             shutil.rmtree(scratch)
-    return Evaluation(out, made.metrics, made.per_gene, made.comparisons, made.checks)
+        metrics = sealed(made.metrics | {"files": sorted(path.name for path in folder.iterdir())})
+        write_json(folder / "metrics.json", metrics)
+    return Evaluation(out, metrics, made.per_gene, made.comparisons, made.checks)
 
 
 @dataclass(frozen=True)

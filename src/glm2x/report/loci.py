@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from glm2x.errors import DataError
+from glm2x.parquet import require_whole
 
 LOCI = "loci.parquet"
 _MOST = 40  # genes
@@ -85,6 +86,7 @@ def read_loci(folder: Path) -> list[Locus]:
     if not path.is_file():
         return []
     try:
+        require_whole(path)
         frame = pl.read_parquet(path, glob=False, hive_partitioning=False).head(_MOST)
         return [_locus(line) for line in frame.iter_rows(named=True)]
     except (pl.exceptions.PolarsError, OSError, KeyError, TypeError, ValueError, IndexError) as error:

@@ -12,7 +12,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from glm2x.errors import DataError
-from glm2x.files import read_json, require_file
+from glm2x.files import read_json, require_file, unsealed
+from glm2x.parquet import require_whole
 from glm2x.report.comparison import Comparison, read_comparison
 from glm2x.report.format import is_number
 from glm2x.report.roles import Row, arrange
@@ -275,7 +276,7 @@ def read_results(folder: Path | str) -> Results:
             wanted="a folder written by glm2x evaluate",
             do=f"glm2x evaluate PREDICTIONS... --out {folder}",
         )
-    metrics = read_json(folder / "metrics.json")
+    metrics = read_json(folder / "metrics.json", verify=False)
     version = metrics.get("format_version") if isinstance(metrics, dict) else None
     if version != FORMAT_VERSION:
         raise DataError(
@@ -285,6 +286,8 @@ def read_results(folder: Path | str) -> Results:
             wanted=f"format_version {FORMAT_VERSION}",
             do=f"evaluate the predictions again: glm2x evaluate PREDICTIONS... --out {folder} --force",
         )
+    metrics = unsealed(metrics, folder / "metrics.json")
+    _require_complete(folder, metrics.get("files"))
     split = folder / "split.json"
     return Results(
         folder=folder,
@@ -296,12 +299,21 @@ def read_results(folder: Path | str) -> Results:
     )
 
 
+def _require_complete(folder: Path, files: object) -> None:
+    """Raise where a file that was written with an evaluation has gone: its part of the page would be none."""
+    listed = [name for name in files if isinstance(name, str)] if isinstance(files, list) else []
+    for name in listed:
+        if Path(name).name == name and not (folder / name).is_file():
+            raise _unreadable(folder / name, "nothing at that path")
+
+
 def _read_per_gene(folder: Path) -> pl.DataFrame | None:
     path = folder / "per_gene.parquet"
     if not path.is_file():
         return None
     try:
-        frame = pl.read_parquet(require_file(path), glob=False, hive_partitioning=False)
+        require_whole(require_file(path))
+        frame = pl.read_parquet(path, glob=False, hive_partitioning=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _unreadable(path, str(error)) from error
     absent = [c for c in _PER_GENE if c not in frame.columns]

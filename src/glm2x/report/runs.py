@@ -12,7 +12,7 @@ import polars as pl
 import yaml
 
 from glm2x.errors import DataError
-from glm2x.files import read_json, require_file
+from glm2x.files import read_json, read_text, require_sha256, unsealed
 from glm2x.report.data import Data, frame
 from glm2x.report.figures.curves import loss_curves
 from glm2x.report.format import clean, count, counted, duration, is_number, number
@@ -105,12 +105,15 @@ def read_run(given: Path | str | RunOf) -> Run:
             wanted="a folder written by glm2x train",
             do="give the folder that `out` in the training configuration names",
         )
-    config_text = require_file(folder / "config.yml", kind="configuration").read_text()
+    read = read_json(folder / "run.json") if (folder / "run.json").is_file() else {}
+    facts: dict[str, Any] = read if isinstance(read, dict) else {}
+    for name in ("config.yml", "history.jsonl"):
+        require_sha256(folder / name, facts.pop(f"{name.partition('.')[0]}_sha256", None))
+    config_text = read_text(folder / "config.yml", kind="configuration")
     try:
         config = yaml.safe_load(config_text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DataError("config.yml is not readable as YAML", where=str(folder), got=str(error)) from error
-    facts = read_json(folder / "run.json") if (folder / "run.json").is_file() else {}
     history = _read_history(folder / "history.jsonl")
     names = list(dict.fromkeys(str(line.get("phase", "training")) for line in history))
     config = config if isinstance(config, dict) else {}
@@ -121,7 +124,7 @@ def read_run(given: Path | str | RunOf) -> Run:
         name=named.name or folder.name,
         config=config,
         config_text=config_text,
-        facts=facts if isinstance(facts, dict) else {},
+        facts=facts,
         phases=tuple(_phase(n, history) for n in names),
         model=own if named.model is None else named.model,
         train_individuals=people,
@@ -142,12 +145,12 @@ def _learnt(checkpoint: Path) -> tuple[int | None, int | None]:
 
 def _read_history(path: Path) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
-    for i, text in enumerate(require_file(path, kind="history").read_text().splitlines(), start=1):
+    for i, text in enumerate(read_text(path, kind="history").splitlines(), start=1):
         if not text.strip():
             continue
         try:
-            line = json.loads(text)
-        except json.JSONDecodeError as error:
+            line = unsealed(json.loads(text), path)
+        except (ValueError, RecursionError) as error:
             raise DataError(
                 f"line {i} of history.jsonl is not readable as JSON",
                 where=str(path),

@@ -8,6 +8,7 @@ from glm2x.cohort.build import build_cohort
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.sources import CohortSources
 from glm2x.files import refuse_existing, write_aside, write_json
+from glm2x.parquet import write_table
 from glm2x.predictions import write_predictions
 from glm2x.simulate import files, truth
 from glm2x.simulate.cohort import SimulatedCohort, simulate
@@ -39,7 +40,7 @@ def write_simulation(settings: Settings, out: Path | str, *, force: bool = False
         build_cohort(sources, folder / "cohort", expression_scale="log2", variant_kind=settings.variant_kind)
         write_json(folder / "truth.json", truth.describe(simulated))
         with write_aside(folder / "truth.parquet") as aside:
-            truth.effects_table(simulated).write_parquet(aside)
+            write_table(truth.effects_table(simulated), aside)
         predictions = truth.oracle(simulated, Cohort.open(folder / "cohort"))
         write_predictions(folder / "oracle.parquet", predictions)
     return simulated

@@ -34,7 +34,7 @@ from glm2x.backbones.packages import require_names
 from glm2x.cohort.split import Split
 from glm2x.config import TrainConfig, dump_config, parse_config
 from glm2x.errors import DataError, UsageError
-from glm2x.files import read_json, require_file, sha256, write_aside, write_json
+from glm2x.files import read_json, require_file, sha256, unsealed, write_aside, write_json
 
 FORMAT = "glm2x checkpoint"
 FORMAT_VERSION = 2
@@ -242,11 +242,19 @@ def load_checkpoint(folder: Path | str) -> Checkpoint:
     configured = (config.backbone.name, config.freeze, config.target, config.window)
     if told != configured:
         raise _damaged(folder / STATE, f"metadata of {told}", f"those of {CONFIG}: {configured}")
+    unsealed(content, folder / STATE)
     return Checkpoint(folder, config, state, metadata, optimizer)
 
 
 def copy_for_prediction(source: Path, target: Path, history: Path) -> None:
-    """Copy a checkpoint without its optimiser state, with the run's history beside it."""
+    """Copy a checkpoint without its optimiser state, with the run's history beside it.
+
+    Raises
+    ------
+    DataError
+        It is damaged.
+    """
+    load_checkpoint(source)  # what is damaged is not passed on
     content = _read_state(source)
     content["optimizer"] = None
     content["files"].pop(OPTIMIZER, None)
@@ -285,7 +293,7 @@ def _read_state(folder: Path) -> dict[str, Any]:
             got="a folder without state.json" if folder.is_dir() else "no folder",
             wanted="a folder that glm2x train wrote, such as RUN/checkpoint",
         )
-    content = read_json(folder / STATE)
+    content = read_json(folder / STATE, verify=False)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise DataError("this is no glm2x checkpoint", where=str(folder / STATE), wanted=f"format: {FORMAT}")
     if content.get("format_version") != FORMAT_VERSION:
@@ -303,7 +311,7 @@ def _read_state(folder: Path) -> dict[str, Any]:
     unlisted = {MODEL, CONFIG, SPLIT} - files.keys()
     if unlisted:
         raise _damaged(folder / STATE, "files without " + ", ".join(sorted(unlisted)), "a SHA-256 of each")
-    return content
+    return content  # not compared with its checksum yet
 
 
 def _typed(kind: type[_T], value: Any) -> _T:

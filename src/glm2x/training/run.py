@@ -251,7 +251,7 @@ def _train_phases(work: _Work, run: RunFolder, fabric: Fabric, progress: Progres
     def finish() -> None:
         copy_for_prediction(run.result(todo[-1].name), run.checkpoint, run.history)
         seconds = sum(epoch["seconds"] for epoch in run.read_history())
-        run.record(seconds=round(seconds, 3), done=True)
+        run.finish(seconds)
 
     ranks.first(finish)
 

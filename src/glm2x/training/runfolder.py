@@ -26,7 +26,18 @@ import yaml
 from glm2x import __version__
 from glm2x.config import TrainConfig, dump_config
 from glm2x.errors import DataError, UsageError
-from glm2x.files import read_json, require_file, require_staying, staying, write_aside, write_json
+from glm2x.files import (
+    read_json,
+    read_text,
+    require_sha256,
+    require_staying,
+    sealed,
+    sha256,
+    staying,
+    unsealed,
+    write_aside,
+    write_json,
+)
 from glm2x.training.checkpoint import recover
 from glm2x.training.restarts import BY, starters
 
@@ -63,7 +74,7 @@ class RunFolder:
 
     def facts(self) -> dict[str, Any]:
         """Return the content of run.json."""
-        content = read_json(self.run)
+        content = read_json(self.run, verify=False)
         if not isinstance(content, dict) or content.get("format_version") != FORMAT_VERSION:
             raise DataError(
                 "run.json is not of a format version that this glm2x reads",
@@ -71,36 +82,55 @@ class RunFolder:
                 wanted=f"version {FORMAT_VERSION}",
                 do="use the glm2x that wrote it, or train again with --force",
             )
-        return content
+        facts: dict[str, Any] = unsealed(content, self.run)
+        return facts
 
     def record(self, **facts: Any) -> None:
         """Add facts to run.json."""
         write_json(self.run, self.facts() | facts, force=True)
 
+    def finish(self, seconds: float) -> None:
+        """Say in run.json that the run is done, and what its history is."""
+        self.record(seconds=round(seconds, 3), done=True, history_sha256=sha256(self.history))
+
     def read_history(self) -> list[dict[str, Any]]:
         """Return one mapping an epoch; a last line that a killed process left torn is passed over."""
-        lines = self.history.read_text().splitlines() if self.history.is_file() else []
-        epochs = []
-        for line in lines:
+        text = self.history.read_text(errors="replace") if self.history.is_file() else ""
+        lines, epochs = text.splitlines(), []
+        for number, line in enumerate(lines, start=1):
             try:
-                epochs.append(json.loads(line))
-            except json.JSONDecodeError:
-                break
+                epochs.append(unsealed(json.loads(line), self.history))
+            except ValueError as error:
+                if number == len(lines) and not text.endswith("\n"):
+                    break
+                where = f"line {number} of {self.history}"
+                raise _damaged(where, line[:80], "JSON, as glm2x train writes it") from error
         return epochs
 
     def add_history(self, epoch: dict[str, Any]) -> None:
         """Append one line."""
         require_staying(self.history)
         with self.history.open("a") as handle:
-            handle.write(json.dumps(epoch, allow_nan=False) + "\n")
+            handle.write(json.dumps(sealed(epoch), allow_nan=False) + "\n")
             handle.flush()
             os.fsync(handle.fileno())
 
     def cut_history(self, finished: dict[str, int]) -> None:
-        """Keep the lines of finished epochs; `finished` says how many each phase has."""
+        """Keep the lines of finished epochs; `finished` says how many each phase has.
+
+        Raises
+        ------
+        DataError
+            One is missing: it was written before its epoch was called finished.
+        """
         kept = [e for e in self.read_history() if e["epoch"] <= finished.get(e["phase"], 0)]
+        for phase, epochs in finished.items():
+            there = sum(epoch["phase"] == phase for epoch in kept)
+            if there < epochs:
+                got = f"{there} lines of the {phase} phase"
+                raise _damaged(str(self.history), got, f"{epochs}, as its checkpoint says")
         with write_aside(self.history, force=True) as aside:
-            aside.write_text("".join(json.dumps(epoch) + "\n" for epoch in kept))
+            aside.write_text("".join(json.dumps(sealed(epoch)) + "\n" for epoch in kept))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -197,6 +227,7 @@ def _make(folder: RunFolder, config: TrainConfig, identity: dict[str, str | None
         facts = {"format_version": FORMAT_VERSION, "done": False, "glm2x_version": __version__}
         if starters():
             facts[BY] = list(starters())
+        facts |= {"config_sha256": sha256(aside / folder.config.name)}
         write_json(aside / folder.run.name, facts | identity)
     return folder
 
@@ -215,9 +246,10 @@ def _refuse(folder: RunFolder) -> None:
 def _require_same(folder: RunFolder, config: TrainConfig, identity: dict[str, str | None]) -> None:
     """Refuse to go on with another configuration or with other data."""
     try:
-        there = _flat(yaml.safe_load(require_file(folder.config).read_text()))
-    except (yaml.YAMLError, AttributeError) as error:
+        there = _flat(yaml.safe_load(read_text(folder.config, kind="configuration")))
+    except (yaml.YAMLError, AttributeError, ValueError, RecursionError) as error:
         raise DataError("the run's configuration is not readable", where=str(folder.config)) from error
+    require_sha256(folder.config, folder.facts().get("config_sha256"))
     here = _flat(config.model_dump(mode="json"))
     keys = (there.keys() | here.keys()) - _NAMES
     differing = sorted(key for key in keys if there.get(key) != here.get(key))
@@ -239,6 +271,16 @@ def _require_same(folder: RunFolder, config: TrainConfig, identity: dict[str, st
                 wanted=f"{key} {facts.get(key)}",
                 do="give the same one, or --force to start anew",
             )
+
+
+def _damaged(where: str, got: str, wanted: str) -> DataError:
+    return DataError(
+        "the history of a run is damaged",
+        where=where,
+        got=got,
+        wanted=wanted,
+        do="restore it from a copy, or train again with --force",
+    )
 
 
 def _described(key: str) -> str:

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from glm2x import __version__
 from glm2x.errors import DataError, UsageError
-from glm2x.files import read_json, write_aside, write_json
+from glm2x.files import CHECKSUM, read_json, require_sha256, sha256, unsealed, write_aside, write_json
 from glm2x.place import Place, place
 from glm2x.work.unit import MISSING
 
@@ -65,6 +65,8 @@ class Plan:
         Of a worker on a CPU.
     device
         ``cpu``, ``cuda`` or ``mps``.
+    files
+        SHA-256 of what the kind keeps beside the plan, by path in the folder.
     """
 
     kind: str
@@ -74,6 +76,7 @@ class Plan:
     titles: list[str]
     threads: int
     device: str
+    files: dict[str, str] = field(default_factory=dict)
 
     def input(self, name: str, moved: Path | None = None) -> Path:
         """Return where an input lies now: where `moved` says, or where it lay."""
@@ -114,6 +117,8 @@ def write_plan(out: Path, plan: Plan, beside: Callable[[Path], None]) -> None:
     with write_aside(out) as aside:
         aside.mkdir()
         beside(aside)
+        kept = {str(p.relative_to(aside)): sha256(p) for p in sorted(aside.rglob("*")) if p.is_file()}
+        plan = replace(plan, files=kept)
         content = {"format_version": FORMAT_VERSION, "glm2x_version": __version__, **asdict(plan)}
         write_json(aside / PLAN, content)
 
@@ -124,21 +129,29 @@ def read_plan(folder: Path) -> Plan:
     Raises
     ------
     DataError
-        There is none, it is damaged, or of another format version.
+        There is none, it or a file beside it is damaged, or it is of another format version.
     """
     path = folder / PLAN
-    content = read_json(path)
-    if not isinstance(content, dict) or content.pop("format_version", None) != FORMAT_VERSION:
+    read = read_json(path, verify=False)
+    if not isinstance(read, dict) or read.get("format_version") != FORMAT_VERSION:
         raise _damaged(path, f"no format_version {FORMAT_VERSION}")
-    content.pop("glm2x_version", None)
+    content = {k: v for k, v in read.items() if k not in ("format_version", "glm2x_version", CHECKSUM)}
     try:
         content["inputs"] = {name: Input(**one) for name, one in content["inputs"].items()}
         plan = Plan(**content)
-        fits = len(plan.shards) == len(plan.titles) > 0 and type(plan.threads) is int and plan.threads > 0
+        fits = (
+            isinstance(plan.files, dict)
+            and len(plan.shards) == len(plan.titles) > 0
+            and type(plan.threads) is int
+            and plan.threads > 0
+        )
     except (TypeError, KeyError, AttributeError) as error:
         raise _damaged(path, f"{type(error).__name__}: {error}") from error
     if not fits:
         raise _damaged(path, "shards without titles, or no number of threads")
+    unsealed(read, path)
+    for name, wanted in plan.files.items():
+        require_sha256(folder / name, wanted)
     return plan
 
 

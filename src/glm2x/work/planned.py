@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+from glm2x.errors import DataError
 from glm2x.work.folder import Parts, Plan, read_plan
 
 
@@ -27,6 +28,7 @@ class Where:
     remote_code: bool = False
 
 
+T = TypeVar("T")
 Say = Callable[[str], None]
 
 
@@ -102,9 +104,30 @@ class PlannedWork:
             self._make = self._kind.maker(self)
         self.parts.write(self.name(i), self._make(self.plan.shards[i]))
 
-    def part(self, i: int) -> bytes:
-        """Return a shard's part."""
-        return self.parts.read(self.name(i))
+    def part(self, i: int, parse: Callable[[bytes], T]) -> T:
+        """Return what a shard's part says.
+
+        Parameters
+        ----------
+        parse
+            Makes it of the bytes that the kind made.
+
+        Raises
+        ------
+        DataError
+            The part is missing, damaged, or whole and of something else.
+        """
+        name = self.name(i)
+        content = self.parts.read(name)
+        try:
+            return parse(content)
+        except Exception as error:  # it came from elsewhere, and may be anything
+            raise DataError(
+                "a part holds something else than its shard",
+                where=str(self.parts.path(name)),
+                got=f"{type(error).__name__}: {str(error)[:120]}",
+                do="remove it, and glm2x work run makes it again",
+            ) from error
 
     def finish(self, say: Say) -> list[Path]:
         """Write what the parts are together; return the files."""

@@ -176,11 +176,13 @@ def read_log(folder: Place) -> Iterator[dict[str, Any]]:
     """Yield what processes did, by process; a last line that a killed one left torn is passed over."""
     paths: list[Place] = [*(folder / LOG).glob("*.jsonl")]
     for path in sorted(paths, key=str):
-        for line in path.read_text().splitlines():
+        for line in path.read_text(errors="replace").splitlines():
             try:
-                yield json.loads(line)
-            except json.JSONDecodeError:
+                told = json.loads(line)
+            except (ValueError, RecursionError):
                 break
+            if isinstance(told, dict):
+                yield told
 
 
 def _log(folder: Place, name: str, event: str, **facts: Any) -> None:

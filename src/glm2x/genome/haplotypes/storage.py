@@ -7,16 +7,17 @@ whole; the genotypes are mapped into memory, and a window is one stretch of cons
 
 from __future__ import annotations
 
-import zipfile
-import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glm2x.errors import DataError
+from glm2x.genome.blocks import CheckedArray, damaged
 from glm2x.genome.haplotypes.variants import Alleles, PhasedVariants
+
+Blocks = Callable[[Path], NDArray[np.uint32]]
 
 _COLUMNS_AT_ONCE = 65_536  # before they leave Python objects for arrays
 _ARRAYS = {
@@ -127,8 +128,15 @@ class _Rows:
         np.lib.format.write_array_header_1_0(self._file, shape)
 
 
-def open_variants_of(folder: Path, contig: str, individuals: int) -> PhasedVariants:
+def open_variants_of(
+    folder: Path, contig: str, individuals: int, blocks: Blocks | None = None
+) -> PhasedVariants:
     """Open what a `VariantsWriter` wrote.
+
+    Parameters
+    ----------
+    blocks
+        Gives the checksums of a file's blocks, which are compared when they are read.
 
     Raises
     ------
@@ -144,14 +152,21 @@ def open_variants_of(folder: Path, contig: str, individuals: int) -> PhasedVaria
         arrays["position"],
         _alleles(arrays["ref"], arrays["ref_length"]),
         _alleles(arrays["alt"], arrays["alt_length"]),
-        map_array(folder / f"{contig}.npy", (count, width)),
+        map_array(folder / f"{contig}.npy", (count, width), blocks),
         unphased,
-        map_array(folder / f"{contig}.unphased.npy", (len(unphased), width)),
+        map_array(folder / f"{contig}.unphased.npy", (len(unphased), width), blocks),
     )
 
 
-def map_array(path: Path, shape: tuple[int, ...] | None = None) -> NDArray[np.uint8]:
+def map_array(
+    path: Path, shape: tuple[int, ...] | None = None, blocks: Blocks | None = None
+) -> NDArray[np.uint8]:
     """Map a uint8 array of a cohort into memory; of one dimension where no shape is wanted of it.
+
+    Parameters
+    ----------
+    blocks
+        As of `open_variants_of`.
 
     Raises
     ------
@@ -160,12 +175,14 @@ def map_array(path: Path, shape: tuple[int, ...] | None = None) -> NDArray[np.ui
     """
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise _damaged(path, str(error), "an array of numpy's .npy format") from error
+    except Exception as error:  # a damaged file fails in as many ways as it has bytes
+        raise damaged(path, str(error), "an array of numpy's .npy format") from error
     if array.dtype != np.uint8 or (array.ndim != 1 if shape is None else array.shape != shape):
         wanted = "one dimension" if shape is None else f"shape {shape}"
-        raise _damaged(path, f"{array.dtype}, shape {array.shape}", f"uint8, {wanted}")
-    return np.asarray(array)
+        raise damaged(path, f"{array.dtype}, shape {array.shape}", f"uint8, {wanted}")
+    if blocks is None or not array.size:
+        return np.asarray(array)
+    return CheckedArray.of(np.asarray(array), path, array.offset, blocks(path))
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[np.int64]]:
@@ -173,14 +190,14 @@ def _read_arrays(path: Path) -> dict[str, NDArray[np.int64]]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in _ARRAYS}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise _damaged(path, str(error), f"arrays {', '.join(_ARRAYS)}") from error
+    except Exception as error:
+        raise damaged(path, str(error), f"arrays {', '.join(_ARRAYS)}") from error
     lengths = [len(arrays[name]) for name in ("position", "ref_length", "alt_length")]
     totals = [int(arrays[f"{name}_length"].sum()) for name in ("ref", "alt")]
     if any(arrays[name].dtype != kind for name, kind in _ARRAYS.items()) or len(set(lengths)) > 1:
-        raise _damaged(path, f"{lengths} positions and alleles", "as many of each")
+        raise damaged(path, f"{lengths} positions and alleles", "as many of each")
     if totals != [len(arrays["ref"]), len(arrays["alt"])]:
-        raise _damaged(path, f"{totals} bases", "as many as the lengths of the alleles say")
+        raise damaged(path, f"{totals} bases", "as many as the lengths of the alleles say")
     return arrays
 
 
@@ -188,13 +205,3 @@ def _alleles(codes: NDArray[np.integer], lengths: NDArray[np.integer]) -> Allele
     start = np.zeros(len(lengths) + 1, dtype=np.int64)
     np.cumsum(lengths, out=start[1:])
     return Alleles(codes.astype(np.uint8, copy=False), start)
-
-
-def _damaged(path: Path, got: str, wanted: str) -> DataError:
-    return DataError(
-        "a file of the cohort is damaged",
-        where=str(path),
-        got=got,
-        wanted=wanted,
-        do="build the cohort again",
-    )

@@ -15,6 +15,7 @@ from glm2x.bgzf import refuse_truncated
 from glm2x.console import say
 from glm2x.errors import DataError
 from glm2x.files import require_file
+from glm2x.genome.reference.index import fault_of_index
 
 
 class Reference:
@@ -36,7 +37,7 @@ class Reference:
     Raises
     ------
     DataError
-        The file is missing, is not a FASTA, or is compressed with plain gzip.
+        The file is missing, is not a FASTA, or is compressed with plain gzip; or its index is damaged.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -74,7 +75,15 @@ class Reference:
         there = [index for index in needed if index.is_file()]
         stale = [index for index in there if index.stat().st_mtime < self.path.stat().st_mtime]
         if there == needed and not stale:
-            return self.path
+            fault = fault_of_index(self.path, self.path, packed=self._packed)
+            if fault is None:
+                return self.path
+            raise DataError(
+                "the index of the reference FASTA is damaged, or another file's",
+                where=str(self.path),
+                got=fault,
+                do=f"samtools faidx {self.path.name}, or remove it: it is then made again",
+            )
         if not stale and os.access(self.path.parent, os.W_OK):
             pysam.faidx(str(self.path))
             say(f"index made: {', '.join(str(index) for index in needed)}")

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from glm2x.baselines.weights import write_weights
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
 from glm2x.files import read_json, sha256, write_aside, write_json
+from glm2x.parquet import write_table
 from glm2x.predictions import write_predictions
 from glm2x.work.fit_request import FitRequest
 from glm2x.work.folder import Input, Plan, write_plan
@@ -145,13 +146,20 @@ class _Baseline:
             fitted: dict[str, FittedGene] = {}
             for i, shard in enumerate(work.plan.shards):
                 if shard["split"] == name:
-                    fitted |= from_bytes(work.part(i))
+                    fitted |= work.part(i, partial(_of_genes, genes=shard["genes"]))
             fitting = opened.fitting(name)
             runs.append(fitting.together([fitted[gene] for gene in fitting.genes], say))
         return _write(runs, Split.load(work.folder / "split.json"), work.folder)
 
 
 KIND = _Baseline()
+
+
+def _of_genes(content: bytes, genes: Sequence[str]) -> dict[str, FittedGene]:
+    fitted = from_bytes(content)
+    if list(fitted) != list(genes):
+        raise ValueError(f"fits of {len(fitted)} genes, other than the {len(genes)} that were planned")
+    return fitted
 
 
 def _write(runs: Sequence[BaselineRun], base: Split, folder: Path) -> list[Path]:
@@ -161,7 +169,7 @@ def _write(runs: Sequence[BaselineRun], base: Split, folder: Path) -> list[Path]
     written = [folder / "predictions.parquet", folder / "genes.parquet"]
     write_predictions(written[0], combined(runs, base), force=True)
     with write_aside(written[1], force=True) as aside:
-        pl.concat([run.genes for run in runs]).write_parquet(aside)
+        write_table(pl.concat([run.genes for run in runs]), aside)
     if runs[0].weights is not None:
         written.append(folder / "weights.parquet")
         write_weights(written[-1], runs[0].weights, force=True)

@@ -7,6 +7,7 @@ batches as by the plain command. ``split.json`` is the split that was given, whe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,8 @@ class _Predict:
         row_of = {gene: row for row, gene in enumerate(genes)}
         predicted = np.full((len(genes), len(people)), np.nan)
         for i, shard in enumerate(work.plan.shards):
-            predicted[[row_of[gene] for gene in shard]] = np.load(BytesIO(work.part(i)), allow_pickle=False)
+            shape = (len(shard), len(people))
+            predicted[[row_of[gene] for gene in shard]] = work.part(i, partial(_from_bytes, shape=shape))
         path = work.folder / SPLIT
         split = Split.load(path) if path.is_file() else None
         asked = requested(checkpoint, cohort, split=split, genes=genes, individuals=people)
@@ -131,6 +133,13 @@ def _opened(work: PlannedWork) -> tuple[Cohort, Path]:
     load_checkpoint(checkpoint)
     plan.require("checkpoint", sha256(checkpoint / STATE), checkpoint)
     return cohort, checkpoint
+
+
+def _from_bytes(content: bytes, shape: tuple[int, int]) -> NDArray[np.float64]:
+    values = np.load(BytesIO(content), allow_pickle=False)
+    if values.dtype != np.float64 or values.shape != shape:
+        raise ValueError(f"{values.dtype}, shape {values.shape} instead of float64, {shape}")
+    return np.asarray(values)
 
 
 def _as_bytes(values: NDArray[np.float64]) -> bytes:

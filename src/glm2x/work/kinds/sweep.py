@@ -18,14 +18,14 @@ from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
 from glm2x.config import TrainConfig, load_config, parse_config
 from glm2x.embeddings.store import Store
-from glm2x.errors import UsageError
+from glm2x.errors import DataError, UsageError
 from glm2x.files import write_aside
 from glm2x.place import place
 from glm2x.training.checkpoint import load_checkpoint
 from glm2x.training.possible import require_possible
 from glm2x.training.run import train
 from glm2x.training.runfolder import RunFolder
-from glm2x.work.folder import Input, Plan, write_plan
+from glm2x.work.folder import PLAN, Input, Plan, write_plan
 from glm2x.work.planned import PlannedWork, Say
 
 RUNS, TABLE = "runs", "runs.csv"
@@ -137,7 +137,7 @@ class _Sweep:
         plan = work.plan
 
         def make(shard: Any) -> bytes:
-            name = shard["run"]
+            name = _run_name(shard, work.folder)
             config = parse_config(shard["config"], where=f"{work.folder}, {name}")
             cohort = Cohort.open(plan.input(f"cohort {config.cohort}", work.where.cohort))
             plan.require(f"cohort {config.cohort}", cohort.digest, cohort.folder)
@@ -152,11 +152,11 @@ class _Sweep:
         return make
 
     def lacking(self, work: PlannedWork, shard: Any) -> str | None:
-        run = work.folder / RUNS / shard["run"]
+        run = work.folder / RUNS / _run_name(shard, work.folder)
         return None if (run / "checkpoint").is_dir() else "damaged: its run has gone"
 
     def finish(self, work: PlannedWork, say: Say) -> list[Path]:
-        lines = [json.loads(work.part(i)) for i in range(len(work))]
+        lines = [work.part(i, json.loads) for i in range(len(work))]
         out = work.folder / TABLE
         with write_aside(out, force=True) as aside:
             pl.DataFrame(lines, schema=COLUMNS).write_csv(aside)
@@ -164,6 +164,20 @@ class _Sweep:
 
 
 KIND = _Sweep()
+
+
+def _run_name(shard: Any, folder: Path) -> str:
+    """Return the name of a shard's run, which is that of a folder among the others (`DataError`)."""
+    name = shard["run"]
+    if not isinstance(name, str) or Path(name).name != name or name in ("", ".", ".."):
+        raise DataError(
+            "a run of a sweep cannot be a folder of that name",
+            where=str(folder / PLAN),
+            got=repr(name)[:80],
+            wanted="a name without a slash",
+            do="plan again in another folder",
+        )
+    return name
 
 
 def _resolved(base: TrainConfig, name: str, split: Path, seed: int) -> TrainConfig:
