@@ -121,10 +121,11 @@ def test_copies_on_this_machine_are_read_instead(
     assert copy.read_bytes() == s3.objects[INSIDE + shard].content
     copy.write_bytes(copy.read_bytes()[:-1])
     assert [requests(), requests()] == [1, 0]
-    other = tensor_bytes(values(range(4)) * 2)
-    s3.put(INSIDE + shard, other)
+    for place in (index_path(FOLDER, name(0, 1, 2, 3)), shard_path(FOLDER, name(0, 1, 2, 3))):
+        place.unlink()
+    Store.open(FOLDER).write_shard(KEYS[:4], values(range(4)) * 2)
     assert torch.equal(Store.open(FOLDER).gather(KEYS[:4]), values(range(4)) * 2)
-    s3.put(INSIDE + shard, other[:-1])
+    s3.put(INSIDE + shard, copy.read_bytes()[:-1])
     with pytest.raises(DataError, match="a shard of the embedding store is damaged") as caught:
         Store.open(FOLDER).gather(KEYS[:4])
     assert caught.value.where == f"{FOLDER}/{shard}"
