@@ -43,7 +43,7 @@ def serve(path: str, setup: str) -> None:
             connection, _ = server.accept()
             if os.fork() == 0:
                 server.close()
-                os._exit(_answer(connection))
+                sys.exit(_answer(connection))  # what ends with a process, such as its workers, does
             connection.close()
 
 
@@ -62,6 +62,8 @@ def _answer(connection: socket.socket) -> int:
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = ["glm2x", *words]
+    for name in [name for name in sys.modules if name.split(".")[0] == "huggingface_hub"]:
+        del sys.modules[name]  # it reads the environment when it is imported
     from glm2x.cli import run
 
     code = 1

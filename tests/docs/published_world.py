@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shlex
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -18,6 +13,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from commands import path_with, started_at_once
 from pages import ROOT
 from published_files import (
     lacking_programs,
@@ -113,11 +109,10 @@ def published(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
         setup = SETUP.format(
             tests=str(ROOT / "tests"), registry=str(own / "registry.yml"), evo2=str(weights / EVO2)
         )
-        with _commands(own, setup, environment) as binaries:
-            path = os.pathsep.join((str(binaries), str(Path(sys.executable).parent), os.environ["PATH"]))
+        with started_at_once(own, setup, environment) as binaries:
             yield {
                 **environment,
-                "PATH": path,
+                "PATH": path_with(binaries),
                 "PUBLISHED": (own / "repository").as_uri(),
                 "FILES": address,
             }
@@ -154,34 +149,3 @@ def _serving(folder: Path) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-@contextmanager
-def _commands(own: Path, setup: str, environment: Mapping[str, str]) -> Iterator[Path]:
-    """Start the server of commands; give the folder of the `glm2x` that asks it."""
-    forking, socket, binaries = Path(__file__).with_name("forking.py"), own / "commands", own / "bin"
-    (own / "setup.py").write_text(setup)
-    binaries.mkdir()
-    program = binaries / "glm2x"
-    words = shlex.join([sys.executable, "-S", "-E", str(forking), "--call", str(socket)])
-    program.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
-    program.chmod(0o755)
-    log = own / "server.log"
-    everything = {name: value for name, value in {**os.environ, **environment}.items() if value}
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            [sys.executable, str(forking), str(socket), str(own / "setup.py")],
-            env=everything,
-            cwd=own,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        while not socket.exists():
-            assert server.poll() is None, log.read_text()
-            time.sleep(0.05)
-        yield binaries
-    finally:
-        server.kill()
-        server.wait()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -47,7 +46,6 @@ def run_script(page: str, script: str, folder: Path, aside: Path, environment: M
     (aside / "preamble.sh").write_text(_PREAMBLE.format(failed=f"'{failed}'"))
     everything = {
         **os.environ,
-        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))),
         "HF_HOME": str(aside / "huggingface"),
         "HF_HUB_OFFLINE": "1",
         "BASH_ENV": str(aside / "preamble.sh"),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import published_world  # noqa: F401  (it registers its world)
 import pytest
+from commands import COMMON, path_with, started_at_once
 from pages import ROOT, Page, PageError, all_pages
 from running import run_script
 from worlds import WORLDS
@@ -23,8 +25,15 @@ def shared_by_worlds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("worlds")
 
 
+@pytest.fixture(scope="session")
+def binaries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a `glm2x` that starts at once."""
+    with started_at_once(tmp_path_factory.mktemp("commands"), COMMON, {}) as binaries:
+        yield binaries
+
+
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.name)
-def test_the_commands_of(page: Page, tmp_path: Path, shared_by_worlds: Path) -> None:
+def test_the_commands_of(page: Page, tmp_path: Path, shared_by_worlds: Path, binaries: Path) -> None:
     world = WORLDS[page.world]
     script, told, unused = world.substitute(page.script())
     print(f"{page.name}: world {page.world}, {sum(block.runs for block in page.blocks)} blocks")
@@ -35,7 +44,8 @@ def test_the_commands_of(page: Page, tmp_path: Path, shared_by_worlds: Path) -> 
     folder, aside = tmp_path / "folder", tmp_path / "aside"
     folder.mkdir()
     aside.mkdir()
-    with world.prepare(folder, shared_by_worlds) as environment:
+    with world.prepare(folder, shared_by_worlds) as given:
+        environment = {"PATH": path_with(binaries), **given}
         outcome = run_script(page.name, script, folder, aside, environment)
     assert outcome.code == 0, str(outcome)
     assert not unused, f"{page.name} does not use what world {page.world} substitutes: {unused}"

@@ -7,11 +7,13 @@ import os
 import random
 import signal
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from glm2x.claims import claimed
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
 from glm2x.files import sealed
@@ -125,13 +127,16 @@ def test_killed_at_any_moment_and_run_again(folder: Path, demo_cohort: Cohort, t
     """The starter is killed, its workers notice and end; then a worker is, and is replaced."""
     work, chance = tmp_path / "work", random.Random(0)
     plan_baseline(demo_cohort, folder / "split.json", work)
-    for reached in (1, 3):
-        process = start("work", "run", work, "--workers", 2)
-        wait_until(lambda: len(completed(work)) >= reached)  # noqa: B023
-        wait_until(lambda: chance.random() < 0.2)
-        process.kill()
-        process.communicate()
-        wait_until(lambda: not alive(workers(work)))
+    with ExitStack() as held:  # three of the eight shards, so that none of these runs comes to its end
+        assert all(held.enter_context(claimed(work, f"{i:05d}")) for i in (5, 6, 7))
+        for reached in (1, 3):
+            process = start("work", "run", work, "--workers", 2)
+            wait_until(lambda: len(completed(work)) >= reached)  # noqa: B023
+            wait_until(lambda: chance.random() < 0.2)
+            assert process.poll() is None
+            process.kill()
+            process.communicate()
+            wait_until(lambda: not alive(workers(work)))
     made = completed(work)
     assert set(made.values()) == {1}
     process = start("work", "run", work, "--workers", 2)
