@@ -257,6 +257,39 @@ def test_the_demo_cohort(demo_cohort: Cohort) -> None:
     assert demo_cohort.covariate_names == ("genotype_PC1", "genotype_PC2", "genotype_PC3")
 
 
+def test_what_is_given_back_is_read_again(demo_cohort: Cohort) -> None:
+    cohort = Cohort.open(demo_cohort.folder)
+    cohort.give_back()  # nothing was read yet
+    before = {gene: cohort.dosages(gene, 64_000).dosage for gene in cohort.gene_ids[:3]}
+    reference = cohort.reference(cohort.genes[0].contig).copy()
+    cohort.give_back()
+    for gene, dosage in before.items():
+        np.testing.assert_array_equal(cohort.dosages(gene, 64_000).dosage, dosage)
+    np.testing.assert_array_equal(cohort.reference(cohort.genes[0].contig), reference)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="needs /proc to see what is resident")
+def test_what_is_given_back_takes_no_memory(demo_cohort: Cohort) -> None:
+    cohort = Cohort.open(demo_cohort.folder)
+    contig = cohort.genes[0].contig
+    ending = f"/reference/{contig}.npy"
+
+    def resident() -> int:
+        total, ours = 0, False
+        for line in Path("/proc/self/smaps").read_text().splitlines():
+            if "-" in line.split(" ", 1)[0]:
+                ours = line.endswith(ending) and str(cohort.folder) in line
+            elif ours and line.startswith("Rss:"):
+                total += int(line.split()[1]) * 1024
+        return total
+
+    other = resident()  # of other cohorts in this process
+    assert int(cohort.reference(contig).sum()) > 0
+    assert resident() - other >= len(cohort.reference(contig))
+    cohort.give_back()
+    assert resident() <= other
+
+
 def test_the_dictionary_holds_every_haplotype_once(demo_cohort: Cohort) -> None:
     dictionary = HaplotypeDictionary(demo_cohort, 2_000)
     for gene in demo_cohort.gene_ids[::5]:

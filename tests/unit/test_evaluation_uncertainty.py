@@ -10,6 +10,7 @@ from glm2x.evaluation.metrics import gene_metrics
 from glm2x.evaluation.tables import CellRow, Replicate, RowKey
 from glm2x.evaluation.uncertainty import (
     Interval,
+    PeopleMoments,
     bootstrap_pearson,
     gene_blocks,
     make_draws,
@@ -186,14 +187,47 @@ def test_permuted_people_have_mean_r_near_zero_and_a_p() -> None:
     assert permute_people(row(x, y)) == found
 
 
-def test_permuting_people_by_matrix_is_permuting_people() -> None:
+@pytest.mark.parametrize(("people", "permutations"), [(6, 200), (1_100, 130)])
+def test_permuting_people_by_matrix_is_permuting_people(people: int, permutations: int) -> None:
+    """Also where there are so many people that the matrix is made in stretches, and orders in pieces."""
     rng = np.random.default_rng(4)
-    x, y = rng.normal(size=(3, 6)), rng.normal(size=(3, 6))
-    found = permute_people(row(x, y), permutations=200, seed=5)
-    orders = np.random.default_rng(5).permuted(np.tile(np.arange(6), (200, 1)), axis=1)
+    x, y = rng.normal(size=(3, people)), rng.normal(size=(3, people))
+    found = permute_people(row(x, y), permutations=permutations, seed=5)
+    everybody = np.tile(np.arange(people), (permutations, 1))
+    orders = np.random.default_rng(5).permuted(everybody, axis=1)
     means = [gene_metrics(x[:, order], y).pearson.mean() for order in orders]
-    assert found.mean == pytest.approx(np.mean(means))
+    assert found.mean == pytest.approx(np.mean(means), abs=1e-12)
     assert found.sd == pytest.approx(np.std(means))
+    reached = sum(mean >= gene_metrics(x, y).pearson.mean() - 1e-12 for mean in means)
+    assert found.p == (reached + 1) / (permutations + 1)
+
+
+def test_draws_of_people_say_the_same_whatever_the_parts() -> None:
+    rng = np.random.default_rng(6)
+    drawn = np.asfortranarray(rng.normal(size=(50, 7)))
+    whole = PeopleMoments([drawn])
+    parts = PeopleMoments([drawn[:, :1], drawn[:, 1:4], drawn[:, 4:4], drawn[:, 4:]])
+    np.testing.assert_array_equal(parts.means, whole.means)
+    np.testing.assert_array_equal(parts.variances, whole.variances)
+    np.testing.assert_allclose(whole.means, drawn.mean(axis=1))
+    np.testing.assert_allclose(whole.variances, drawn.var(axis=0))
+    draws = make_draws(np.arange(7), np.arange(9), draws=50)
+    assert mean_interval(rng.normal(size=7), parts, draws).se > 0
+
+
+def test_many_people_are_drawn_some_draws_at_a_time() -> None:
+    """4,200 people: 1,000 draws of them are not one matrix of float64."""
+    rng = np.random.default_rng(7)
+    x, y = rng.normal(size=(2, 2, 4_200))
+    draws = make_draws(np.arange(2), np.arange(4_200) // 2, draws=300)
+    assert draws.individuals.dtype == np.uint16
+    assert (draws.individuals.sum(axis=1) == 4_200).all()
+    assert (draws.individuals[:, ::2] == draws.individuals[:, 1::2]).all()  # families of two
+    found = bootstrap_pearson(x, y, np.ones(x.shape, dtype=bool), draws.individuals)
+    for d in (0, 128, 299):
+        drawn = np.repeat(np.arange(4_200), draws.individuals[d])
+        expected = [np.corrcoef(x[g, drawn], y[g, drawn])[0, 1] for g in range(2)]
+        np.testing.assert_allclose(found[d], expected, rtol=1e-9)
 
 
 def test_permuting_a_constant_prediction_gives_nothing() -> None:

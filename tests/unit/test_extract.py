@@ -72,6 +72,22 @@ def test_each_different_sequence_is_wanted_once_the_reference_first(
     assert (wanted.genes, wanted.individuals, wanted.windows) == (3, 40, 3 * 81)
 
 
+def test_many_haplotypes_are_planned_some_at_a_time(
+    demo_cohort: Cohort, genes: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = demo_cohort.individuals[:40]
+    whole = wanted_haplotypes(demo_cohort, WINDOW, genes, people, silent).table
+    monkeypatch.setattr("glm2x.embeddings.plan._KEYS_AT_ONCE", 5)
+    wanted = wanted_haplotypes(demo_cohort, WINDOW, (*genes, genes[0]), people, silent)
+    assert wanted.table.equals(whole)
+    store, plan = planned(tmp_path / "store", demo_cohort, genes, Counting())
+    assert plan.table.select(whole.columns).equals(whole)
+    assert [part.height for part in plan.shards()[:-1]] == [3] * ((whole.height - 1) // 3)
+    extract(store, plan, demo_cohort, Counting())
+    left = unplanned(store, wanted)
+    assert (left.height, left.columns) == (0, whole.columns)
+
+
 def test_each_is_computed_once_in_the_plan_s_batches(
     demo_cohort: Cohort, genes: tuple[str, ...], tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from glm2x.errors import DataError, UsageError
+from glm2x.prediction_pieces import PredictionFile, write_parts
 from glm2x.predictions import (
     COLUMNS,
     SWAPPED,
@@ -345,6 +346,23 @@ def test_names_are_categorical_in_memory_and_text_in_files(tmp_path: Path) -> No
     text = table().with_columns(pl.col("gene", "model").cast(pl.String))
     validate(text, where="memory")
     assert compact(text).schema == dict(COLUMNS)
+
+
+def test_a_file_is_written_and_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = [table("a"), table("b"), table("c")]
+    write_parts(tmp_path / "all.parquet", iter(frames), METADATA)
+    assert [path.name for path in tmp_path.iterdir()] == ["all.parquet"]
+    back = read_predictions(tmp_path / "all.parquet")
+    assert back.frame.equals(pl.concat(frames))
+    assert back.metadata == METADATA
+    monkeypatch.setattr("glm2x.prediction_pieces.PIECE", 4)
+    file = PredictionFile(tmp_path / "all.parquet", tmp_path)
+    pieces = list(file.pieces())
+    assert [piece.height for piece in pieces] == [4, 4, 4, 4, 2]
+    assert pl.concat(pieces).equals(back.frame)
+    assert file.genes() == {"g1": 9, "g2": 9}
+    assert file.metadata == METADATA
+    assert file.columns == list(COLUMNS)
 
 
 def test_duplicates_are_found_whatever_the_numbers() -> None:

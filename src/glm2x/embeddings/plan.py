@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -35,6 +34,7 @@ REFERENCE = -1  # stands where the row of a unique haplotype is expected
 SHARD_BYTES = 128_000_000
 SHARD_HAPLOTYPES = 1_024
 _SCHEMA = {"gene": pl.String, "row": pl.Int64, "key": pl.String, "shard": pl.String}
+_KEYS_AT_ONCE = 16_384
 _AT_ONCE = 64  # windows whose letters are made together
 _LESS = "give another --out, fewer --genes or --individuals, a shorter --window, or --keep bins or mean"
 
@@ -79,21 +79,44 @@ def wanted_haplotypes(
     names = list(dict.fromkeys(cohort.gene_ids[row] for row in cohort.gene_index(genes)))
     people = cohort.individual_index(individuals)
     dictionary = HaplotypeDictionary(cohort, window, kept_bytes=PASSING_BYTES)
-    columns: dict[str, list[Any]] = {"gene": [], "row": [], "key": []}
-    seen: set[str] = set()
+    lines = _Lines()
     with progress("haplotypes", len(names), "genes") as bar:
         for name in names:
             gene = dictionary.gene(name)
             rows = [REFERENCE, *np.unique(gene.index[people]).tolist()]
             for row, key in zip(rows, keys_of(gene, rows), strict=True):
-                if key not in seen:
-                    seen.add(key)
-                    for column, value in (("gene", name), ("row", row), ("key", key)):
-                        columns[column].append(value)
+                lines.add(name, row, key)
             cohort.give_back()
             bar.advance(1, name)
-    schema = {"gene": pl.String, "row": pl.Int64, "key": pl.String}
-    return Wanted(pl.DataFrame(columns, schema=schema), len(names), len(people))
+    return Wanted(lines.table(), len(names), len(people))
+
+
+class _Lines:
+    """Lines of gene, row and key, each key once: a few at a time in Python's objects, which take the most."""
+
+    def __init__(self) -> None:
+        self._seen: set[bytes] = set()
+        self._open: list[tuple[str, int, str]] = []
+        self._frames: list[pl.DataFrame] = []
+
+    def add(self, gene: str, row: int, key: str) -> None:
+        """Add a line whose key is new."""
+        short = bytes.fromhex(key)
+        if short not in self._seen:
+            self._seen.add(short)
+            self._open.append((gene, row, key))
+            if len(self._open) >= _KEYS_AT_ONCE:
+                self._close()
+
+    def table(self) -> pl.DataFrame:
+        """Return all lines."""
+        self._close()
+        return pl.concat(self._frames)
+
+    def _close(self) -> None:
+        schema = {"gene": pl.String, "row": pl.Int64, "key": pl.String}
+        self._frames.append(pl.DataFrame(self._open, schema=schema, orient="row"))
+        self._open = []
 
 
 def keys_of(gene: GeneHaplotypes, rows: Sequence[int]) -> list[str]:
@@ -151,8 +174,11 @@ class Plan:
 def unplanned(store: Store, wanted: Wanted) -> pl.DataFrame:
     """Return the lines that neither the store holds nor an earlier plan has."""
     planned = {key for plan in read_plans(store.folder) for key in plan.table["key"]}
-    lacking = set(store.missing(wanted.table["key"].to_list())) - planned
-    return wanted.table.filter(pl.col("key").is_in(list(lacking)))
+    left = []
+    for part in wanted.table.iter_slices(_KEYS_AT_ONCE):
+        lacking = set(store.missing(part["key"])) - planned
+        left.append(part.filter(pl.col("key").is_in(list(lacking))))
+    return pl.concat(left) if left else wanted.table
 
 
 def waiting(store: Store) -> int:
@@ -195,11 +221,11 @@ def write_plan(
 ) -> Plan:
     """Put lines into shards, of so many bytes and haplotypes at most, and write the plan into the store."""
     each = min(max(1, shard_bytes // store.spec.bytes_of_one), shard_haplotypes)
-    shards = []
-    for start in range(0, len(todo), each):
-        part = todo[start : start + each]
-        shards += [shard_name(part["key"].to_list())] * len(part)
-    table = todo.with_columns(pl.Series("shard", shards, dtype=pl.String))
+    parts = [
+        part.with_columns(pl.lit(shard_name(part["key"].to_list()), dtype=pl.String).alias("shard"))
+        for part in todo.iter_slices(each)
+    ]
+    table = pl.concat(parts, rechunk=True)
     name = digest([cohort.digest, todo["key"].to_list()])[:16]
     content = {
         "format_version": FORMAT_VERSION,
