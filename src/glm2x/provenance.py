@@ -26,7 +26,7 @@ from glm2x.files import sha256, staying, write_aside
 from glm2x.sidecar import Artefact, History, Made, dump, history_of, read, sidecar_of
 
 _HASHED = 64_000_000  # bytes; larger files are known by their size
-_KEPT = 50  # commands of one artefact
+_KEPT = 50  # commands of one artefact: the first, and the last ones
 _LIBRARIES = ("numpy", "polars", "sklearn", "torch", "transformers")
 
 
@@ -152,7 +152,8 @@ def record(
             return
         with _alone(Path(out)):
             before = read(sidecar_of(Path(out))) or History()
-            _write(Path(out), replace(before, made=(*before.made, made)[-_KEPT:]))
+            there = before.made[:1] + before.made[1:][-(_KEPT - 2) :]
+            _write(Path(out), replace(before, made=(*there, made)))
 
 
 def record_with_history(out: Path | str, *, outputs: Iterable[Artefact], inputs: Sequence[Artefact]) -> None:

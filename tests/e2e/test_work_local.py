@@ -14,6 +14,9 @@ import pytest
 
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
+from glm2x.files import sha256
+from glm2x.provenance import artefact
+from glm2x.sidecar import history_of
 from work_cases import (
     QUICK,
     alive,
@@ -68,6 +71,18 @@ def test_baselines_are_the_plain_command_s_bytes(
     assert results(work) == results(folder / "plain")
     assert set(starts(work).values()) == {1}
     assert len(starts(work)) == 8
+    told = history_of([artefact("predictions", work / "predictions.parquet")])
+    assert [made.words[:2] for made in told.made] == [("work", "plan"), ("work", "run"), ("work", "finish")]
+    planned, _, finished = told.made
+    split = Split.load(folder / "split.json").digest
+    assert {(one.role, one.digest) for one in planned.inputs} == {
+        ("cohort", demo_cohort.digest),
+        ("split", split),
+    }
+    assert [(one.role, one.digest) for one in finished.inputs] == [("cohort", demo_cohort.digest)]
+    written = {one.role: one.digest for one in finished.outputs}
+    assert written == {name: sha256(work / f"{name}.parquet") for name in ("predictions", "genes", "weights")}
+    assert [one.role for one in told.unrecorded] == ["cohort", "split"]  # which tests make otherwise
 
 
 def test_embeddings_are_the_same_bytes_by_two_processes(
