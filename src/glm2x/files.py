@@ -88,7 +88,7 @@ def write_aside(target: Place | str, *, force: bool = False) -> Iterator[Path]:
         _sync(aside)
         require_staying(target)
         refuse_existing(target, force=force)  # somebody else may have been quicker
-        _replace(aside, target)
+        _put(aside, target, force=force)
         if target.is_dir():
             _remove_orphans(target, "replaced")
     except BaseException as error:
@@ -401,6 +401,18 @@ def _sync(path: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _put(aside: Path, target: Path, *, force: bool) -> None:
+    """Rename `aside` to `target`; without `force`, a folder that has come there at this moment is kept."""
+    if force or not aside.is_dir():
+        _replace(aside, target)
+        return
+    try:
+        aside.rename(target)
+    except OSError:
+        refuse_existing(target, force=False)
+        raise
 
 
 def _replace(aside: Path, target: Path) -> None:

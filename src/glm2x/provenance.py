@@ -29,7 +29,7 @@ from glm2x.url import Url
 
 _HASHED = 64_000_000  # bytes; larger files are known by their size
 _TRIES = 20  # at adding to a sidecar to which other processes add
-_KEPT = 50  # commands of one artefact
+_KEPT = 50  # commands of one artefact: the first, and the last ones
 _LIBRARIES = ("numpy", "polars", "sklearn", "torch", "transformers")
 
 
@@ -208,7 +208,8 @@ def _of_running(
 
 def _with(before: History | None, made: Made) -> History:
     before = before or History()
-    return replace(before, made=(*before.made, made)[-_KEPT:])
+    there = before.made[:1] + before.made[1:][-(_KEPT - 2) :]
+    return replace(before, made=(*there, made))
 
 
 def _add_remotely(sidecar: Url, made: Made) -> None:

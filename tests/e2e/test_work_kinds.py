@@ -13,7 +13,10 @@ import pytest
 
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
+from glm2x.commands.recorded import of_checkpoint
 from glm2x.files import sealed
+from glm2x.provenance import artefact
+from glm2x.sidecar import history_of
 from work_cases import alive, completed, end_started, glm2x, start, wait_until, workers
 
 SETTINGS = ("window=4096", "training.epochs=6", "training.device=cpu", "head.name=attention-pool")
@@ -64,6 +67,12 @@ def test_predictions_are_the_plain_command_s_bytes(folder: Path, demo_cohort: Co
     assert glm2x("work", "finish", work) == 0
     assert (work / "predictions.parquet").read_bytes() == plain.read_bytes()
     assert len(completed(work)) == 3
+    told = history_of([artefact("predictions", work / "predictions.parquet")]).made
+    assert [made.words[0] for made in told] == ["train", "work", "work", "work"]
+    planned, finished = told[1], told[-1]
+    assert [one.role for one in finished.inputs] == ["cohort", "checkpoint"]
+    assert [one.role for one in planned.inputs] == ["cohort", "checkpoint", "genes"]
+    assert planned.inputs[1].digest == of_checkpoint(folder / "run/checkpoint")[0].digest
 
 
 def test_another_checkpoint_or_cohort_than_the_planned_one_is_refused(
@@ -108,6 +117,9 @@ def test_a_sweep_that_was_killed_goes_on_and_ends_in_the_same_models(
         ("onehot-personal-seed1", "1", "6"),
     ]
     assert all((work / line["checkpoint"]).is_dir() for line in lines)
+    model = history_of(of_checkpoint(work / lines[1]["checkpoint"]))
+    assert [made.words[:2] for made in model.made] == [("work", "plan"), ("work", "run"), ("work", "finish")]
+    assert {one.role for one in model.made[-1].inputs} == {"cohort", "split"}
 
 
 @pytest.mark.parametrize(

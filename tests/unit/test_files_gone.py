@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from glm2x.errors import DataError
+from glm2x import files
+from glm2x.errors import DataError, UsageError
 from glm2x.files import require_staying, staying, write_aside, write_json
 
 
@@ -126,3 +127,25 @@ def test_what_a_library_hides_is_an_error_of_the_system(tmp_path: Path) -> None:
     plain = OfALibraryError("something else (error 27)")
     with pytest.raises(OfALibraryError), write_aside(tmp_path / "a"):
         raise plain
+
+
+def test_a_folder_that_comes_at_the_last_moment_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, refuse = tmp_path / "cohort", files.refuse_existing
+
+    def late(path: Path, *, force: bool) -> None:
+        refuse(path, force=force)
+        if list(tmp_path.glob(".cohort.partial-*/mine")):
+            target.mkdir()
+            (target / "theirs").touch()
+
+    def write() -> None:
+        with write_aside(target) as aside:
+            aside.mkdir()
+            (aside / "mine").touch()
+
+    monkeypatch.setattr(files, "refuse_existing", late)
+    with pytest.raises(UsageError, match="is there already"):
+        write()
+    assert names(tmp_path) == ["cohort", "cohort/theirs"]

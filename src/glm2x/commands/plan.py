@@ -12,6 +12,9 @@ from glm2x.commands.options import FitOptions, PredictOptions
 from glm2x.console import say
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from glm2x.sidecar import Artefact
     from glm2x.work.folder import Plan
 
 
@@ -43,6 +46,7 @@ def baseline(
         Processes that learn now (default: one a core, where it pays).
     """
     from glm2x.commands.baseline import request_of, splits_of
+    from glm2x.commands.recorded import of_split
     from glm2x.errors import UsageError
     from glm2x.files import refuse_existing
     from glm2x.work.kinds.baseline import plan_baseline
@@ -64,7 +68,7 @@ def baseline(
         jobs=jobs,
         say=lambda text: say(f"  note: {text}"),
     )
-    _tell_planned(out, made)
+    _record(out, made, of_split(base, options.split))
 
 
 def predict(
@@ -91,7 +95,9 @@ def predict(
     """
     from glm2x.cohort.cohort import Cohort
     from glm2x.cohort.split import Split
+    from glm2x.commands.recorded import of_split
     from glm2x.files import read_list, refuse_existing
+    from glm2x.provenance import artefacts
 
     require_positive("--genes-per-shard", genes_per_shard)
     require_positive("--threads", threads)
@@ -114,7 +120,8 @@ def predict(
         threads=threads,
         genes_a_shard=genes_per_shard,
     )
-    _tell_planned(out, made)
+    lists = artefacts(individuals=options.individuals, genes=options.genes)
+    _record(out, made, [*of_split(split, options.split), *lists])
 
 
 def sweep(
@@ -142,8 +149,10 @@ def sweep(
     threads
         Of a process on a CPU, whoever starts it (default: one a core of this machine).
     """
+    from glm2x.config import shipped_names
     from glm2x.errors import UsageError
     from glm2x.files import refuse_existing
+    from glm2x.provenance import artefact
 
     if not configs:
         raise UsageError("no configuration was given", wanted="YAML files, or names of shipped experiments")
@@ -151,10 +160,16 @@ def sweep(
     refuse_existing(out, force=False)
     from glm2x.work.kinds.sweep import Grid, plan_sweep, seeds_of
 
-    _tell_planned(out, plan_sweep(out, Grid(configs, set_, splits, seeds_of(seeds)), threads=threads))
+    made = plan_sweep(out, Grid(configs, set_, splits, seeds_of(seeds)), threads=threads)
+    _record(out, made, [artefact("configuration", one) for one in configs if one not in shipped_names()])
 
 
-def _tell_planned(out: Path, plan: Plan) -> None:
+def _record(out: Path, plan: Plan, more: Iterable[Artefact]) -> None:
+    """Record how a work folder was planned, and say what is to be done."""
+    from glm2x.commands.recorded import of_plan
+    from glm2x.provenance import artefact, record
+
+    record(out, outputs=[artefact("work", out)], inputs=[*of_plan(plan), *more])
     threads = f"{plan.threads} threads" if plan.threads > 1 else "1 thread"
     say(
         f"planned {len(plan.shards):,} shards, by {threads} each on {plan.device}; glm2x work run {out} "

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from glm2x.cohort.cohort import Cohort
     from glm2x.cohort.split import Split
+    from glm2x.work.folder import Plan
 
 _STATE = "state.json"  # of a checkpoint; it holds the checksums of the others
 _RUN = "run.json"
@@ -42,6 +43,17 @@ def of_store(path: Place | str | None) -> list[Artefact]:
 def of_checkpoint(path: Path | str | None) -> list[Artefact]:
     """Return a mention of a checkpoint, where there is one."""
     return [] if path is None else [artefact("checkpoint", path, sha256(Path(path) / _STATE))]
+
+
+def of_plan(plan: Plan, cohort: Path | None = None) -> list[Artefact]:
+    """Return what the shards of a work folder read, as planned; `cohort` is where that has moved."""
+    roles = {"embeddings": "store"}
+    found = []
+    for name, one in plan.inputs.items():
+        role = name.partition(" ")[0]
+        path = cohort if role == "cohort" and cohort is not None else one.path
+        found.append(artefact(roles.get(role, role), path, one.digest))
+    return found
 
 
 def checkpoints_in(folder: Path) -> list[Artefact]:

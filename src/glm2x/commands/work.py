@@ -10,7 +10,7 @@ from glm2x.commands.options import RUN_DEFAULTS, AnyPlace, RunOptions
 from glm2x.console import progress, say
 
 if TYPE_CHECKING:
-    from glm2x.work.planned import Where
+    from glm2x.work.planned import PlannedWork, Where
     from glm2x.work.unit import Work
 
 
@@ -39,7 +39,10 @@ def run(
 
     opened = open_work(work, where_of(options))
     if shard is None:
-        run_planned(opened, options)
+        if run_planned(opened, options):
+            from glm2x.provenance import artefact, record
+
+            record(work, outputs=[artefact("work", work)], device=opened.device, add=True)
         return
     if options.launcher != "local" or options.workers is not None:
         raise UsageError("--shard makes one shard in this process, without a launcher")
@@ -121,8 +124,25 @@ def finish(work: AnyPlace, /, *, cohort: Path | None = None) -> None:
 
         finish_store(work)
         return
-    for path in opened.finish(lambda text: say(f"  note: {text}")):
+    assert isinstance(work, Path)  # a URL is that of a store
+    written = opened.finish(lambda text: say(f"  note: {text}"))
+    _record(work, opened, written, cohort)
+    for path in written:
         say(f"written: {path}")
+
+
+def _record(work: Path, opened: PlannedWork, written: list[Path], cohort: Path | None) -> None:
+    """Record in a work folder how what was written there came about."""
+    from glm2x.commands.recorded import of_checkpoint, of_plan
+    from glm2x.provenance import artefact, record
+
+    models = [one for folder in sorted(work.glob("runs/*/checkpoint")) for one in of_checkpoint(folder)]
+    record(
+        work,
+        outputs=[*(artefact(path.stem, work / path.name) for path in written), *models],
+        inputs=of_plan(opened.plan, cohort),
+        add=True,
+    )
 
 
 def status(work: AnyPlace, /, *, json: bool = False) -> None:

@@ -221,7 +221,9 @@ def _occupied(folder: RunFolder) -> bool:
 
 
 def _make(folder: RunFolder, config: TrainConfig, identity: dict[str, str | None]) -> RunFolder:
-    with write_aside(folder.path, force=True) as aside:
+    if folder.path.exists():
+        folder.path.resolve().rmdir()  # it is empty; what another process has put there meanwhile is kept
+    with write_aside(folder.path) as aside:
         aside.mkdir()
         (aside / folder.config.name).write_text(dump_config(config))
         facts = {"format_version": FORMAT_VERSION, "done": False, "glm2x_version": __version__}
