@@ -1,20 +1,25 @@
 # The two commands a fresh machine needs: `make demo` and `make test`.
 # VENV, PYTHON and JOBS may be given: make test VENV=/somewhere/env PYTHON=python3.12 JOBS=8
+# `make soak ROUNDS=500` damages every kind of file at random for as long as one likes.
 
 VENV ?= .venv
 PYTHON ?= python3
 OUT ?= demo-out
 JOBS ?= 2
+ROUNDS ?= 100
 PIP = $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
 PINNED = --constraint constraints.txt
 
-.PHONY: demo test check docs clean
+.PHONY: demo test soak check docs clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/glm2x demo --out $(OUT) --force
 
 test: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses $(JOBS) --dist loadfile
+
+soak: $(VENV)/.installed-dev
+	GLM2X_SOAK=$(ROUNDS) OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest tests/faults
 
 check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .
