@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from damage_world import FIT, SETTINGS, SIDES, WINDOW
+from damage_world import COSTS, DOWNLOAD, DOWNLOADED, FIT, SETTINGS, SIDES, WINDOW
 
 FEW = ("--genes", "gene.txt", "--individuals", "people.txt")
 SET = tuple(word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}"))
 
-_WRITTEN_TO = ("interrupted", "store", "work-baseline", "work-predict")
+_WRITTEN_TO = ("down", "interrupted", "merged", "work-sweep", "store", "work-baseline", "work-predict")
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,10 @@ READERS = {
         ("weights", "apply", "weights.parquet", "--cohort", "sim/cohort", *FEW, "--out", "out/p.parquet")
     ),
     "work status": Reader(("work", "status", "work-baseline", "--json")),
+    "export merged": Reader(("embed", "export", "merged", "out/pt", "--cohort", "sim/cohort", *FEW)),
+    "finish sweep": Reader(("work", "finish", "work-sweep"), ("work-sweep/runs.csv",)),
+    "plan": Reader(("plan", "--costs", "costs.json", *COSTS[:-2])),
+    "download": Reader(DOWNLOAD, (f"down/{DOWNLOADED}", f"down/{DOWNLOADED}.download.json")),
     "finish baseline": Reader(
         ("work", "finish", "work-baseline"),
         tuple(f"work-baseline/{name}.parquet" for name in ("predictions", "genes", "weights")),
@@ -163,6 +167,12 @@ READ = {
     "work-predict/plan.json": ("finish predict",),
     "work-predict/split.json": ("finish predict",),
     "work-predict/parts/*": ("finish predict",),
+    "work-sweep/plan.json": ("finish sweep",),
+    "work-sweep/parts/*": ("finish sweep",),
+    "merged/index/*": ("export merged",),
+    "costs.json": ("plan",),
+    "down/*.gz": ("download",),
+    "down/*.json": ("download",),
     "evaluation/metrics.json": ("report",),
     "evaluation/per_gene.parquet": ("report",),
     "evaluation/loci.parquet": ("report",),
@@ -197,6 +207,15 @@ UNREAD = {
     "*/.lock": "is locked and empty",
     "run/phases/*": "as interrupted/phases/: a run that is done is not gone on with",
     "run/checkpoint/history.jsonl": "for people: a copy of run/history.jsonl",
+    "down/*.tbi": "for other programs; glm2x reads a file from its first line to its last",
+    "work-sweep/runs/*": "as run/",
+    "work-sweep/runs.csv": "for people; glm2x work finish makes it again",
+    "few/few*": "as run/",
+    "few/splits/*": "as split.json",
+    "few/predictions.parquet": "as linear.parquet",
+    "merged/s*": "as store/: only the index is merged",
+    "merged/plans/*": "as store/plans/",
+    "merged/log/*": "as store/log/",
     "deep.parquet": "as linear.parquet",
     "fits.parquet": "for people and their notebooks; the digest of its content is in it",
     "sim/truth.json": "for people: what was simulated",

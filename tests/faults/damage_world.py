@@ -25,6 +25,9 @@ SETTINGS = {
     "genes.personal": "genes.txt",
     "out": "run",
 }
+COSTS = ("--backbones", "onehot", "--people", 60, "--genes", 10, "--window", WINDOW, "--device", "cpu")
+DOWNLOADED = "GEUVADIS.chr22.PH1PH2_465.IMPFRQFILT_BIALLELIC_PH.annotv2.genotypes.vcf.gz"
+DOWNLOAD = ("download", "genotypes", "--contigs", 22, "--out", "down", "--base-url", "http://127.0.0.1:9")
 FIT = ("--split", "split.json", "--window", WINDOW, "--jobs", 1)
 
 
@@ -62,6 +65,16 @@ def make_study() -> None:
 def make_world() -> None:
     """Make everything in the current folder."""
     make_study()
+    shutil.copytree("store", "merged")
+    must("embed", "finish", "merged")
+    must("work", "plan", "sweep", "experiment.yml", "--out", "work-sweep")
+    must("work", "run", "work-sweep", "--workers", 1)
+    must("work", "finish", "work-sweep")
+    must("train", "experiment.yml", "--few-shot", "6", "--draws", 1, "--set", "out=few")
+    must("plan", "--measure", "costs.json", *COSTS)
+    Path("down").mkdir()
+    shutil.copy("sim/genotypes.vcf.gz", f"down/{DOWNLOADED}")
+    must(*DOWNLOAD)
     sources = ("--reference", "sim/reference.fa.gz", "--variants", "sim/genotypes.vcf.gz")
     must("consensus", *sources, "--individuals", "one.txt", "--out", "consensus")
     must("evaluate", "linear.parquet", "deep.parquet", *SIDES, "--out", "evaluation")

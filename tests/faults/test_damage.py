@@ -4,7 +4,8 @@ Each command that reads a file back is run with the file damaged. It ends with a
 does what it does with the whole file, byte for byte. `damage_files` says of every file which commands these
 are, or why there are none; a file that it does not know fails `test_every_file_is_known`.
 
-GLM2X_SOAK=N (``make soak``) does N rounds of random damage to every file instead of one fixed round.
+With GLM2X_SOAK=1 (``make soak``) every file is damaged at random, GLM2X_ROUNDS times (default: 100), instead of
+four.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from damage_world import glm2x, inside, make_world
 
 from glm2x.files import read_json
 
-SOAK = int(os.environ.get("GLM2X_SOAK", "0"))
+ROUNDS = int(os.environ.get("GLM2X_ROUNDS", "100")) if os.environ.get("GLM2X_SOAK") == "1" else 0
 TABLES = (HINTS, READ, UNKNOWABLE, UNREAD)
 NOT_COMPARED = ("made.json", ".lock")  # when and how
 
@@ -115,13 +116,13 @@ def damages(whole: bytes, seed: str) -> Iterator[tuple[str, bytes]]:
 
     if not size:
         return
-    if not SOAK:
+    if not ROUNDS:
         for at in (rng.randrange(min(size, 12)), size // 2, size - 1 - rng.randrange(min(size, 12))):
             yield f"a bit of byte {at} flipped", flipped(at)
         cut = rng.randrange(size)
         yield f"cut after {cut} bytes", whole[:cut]
         return
-    for _ in range(SOAK):
+    for _ in range(ROUNDS):
         at = rng.randrange(size)
         yield f"a bit of byte {at} flipped", flipped(at)
     yield f"cut after {at} bytes", whole[:at]

@@ -27,6 +27,7 @@ from glm2x.predictions import (
     read_predictions,
     write_predictions,
 )
+from glm2x.report.results import read_results
 
 GENES = ("g1", "g2", "g3")
 PEOPLE = tuple(f"p{i:02d}" for i in range(20))
@@ -89,6 +90,15 @@ def predictions() -> Predictions:
     for strategy in ("reference", "reference-then-personal"):
         rows += [make_frame("onehot", 1.5, strategy=strategy, seed=seed) for seed in range(3)]
     return Predictions(pl.concat(rows), METADATA)
+
+
+def test_a_file_of_the_folder_that_has_gone_is_told(predictions: Predictions, tmp_path: Path) -> None:
+    run(predictions, tmp_path / "e", cohort=make_cohort(), split=make_split())
+    read_results(tmp_path / "e")
+    (tmp_path / "e" / "per_gene.parquet").unlink()
+    with pytest.raises(DataError, match=r"per_gene\.parquet of the evaluation is not readable") as error:
+        read_results(tmp_path / "e")
+    assert error.value.got == "nothing at that path"
 
 
 def run(predictions: Predictions, out: Path, **given: Any) -> Any:

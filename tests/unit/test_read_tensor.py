@@ -56,3 +56,17 @@ def test_a_damaged_tensor(tmp_path: Path) -> None:
         read_tensor(path)
     with pytest.raises(DataError, match="does not exist"):
         read_tensor(tmp_path / "none.pt")
+
+
+def test_a_value_that_is_another(tmp_path: Path) -> None:
+    """The zip archive has checksums, which torch itself passes over."""
+    path = tmp_path / "file.pt"
+    torch.save(torch.full((100,), 2.0), path)
+    content = bytearray(path.read_bytes())
+    at = content.index(torch.full((100,), 2.0).numpy().tobytes()) + 203  # of the 51st value, the last byte
+    content[at] ^= 1
+    path.write_bytes(content)
+    assert not torch.equal(torch.load(path, weights_only=True), torch.full((100,), 2.0))
+    with pytest.raises(DataError, match="the tensor cannot be read") as caught:
+        read_tensor(path)
+    assert "CRC-32" in caught.value.got

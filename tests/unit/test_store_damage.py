@@ -108,6 +108,35 @@ def test_a_damaged_shard(folder: Path, fault: str) -> None:
     assert torch.equal(store.gather(KEYS[4:6]), values(range(4, 6)))
 
 
+def test_values_are_compared_when_they_are_first_read(folder: Path) -> None:
+    """A byte of haplotype 1 is another: told whenever it is read; the others are as they were."""
+    path = folder / f"shards/{NAME}.safetensors"
+    content = bytearray(path.read_bytes())
+    content[len(content) - 3 * 80 + 7] ^= 1  # of four haplotypes of 80 bytes, the second
+    path.write_bytes(content)
+    store = Store.open(folder)
+    for look in (lambda: store.read(KEYS[1]), lambda: store.gather(KEYS[:2])):
+        with pytest.raises(DataError, match="a shard of the embedding store is damaged") as caught:
+            look()
+        assert "of haplotype 1" in caught.value.got
+    others = [0, 2, 3, 4, 5]
+    assert torch.equal(store.gather([KEYS[number] for number in others]), values(others))
+    # what was compared once is not again: what is written to a view stays in this process
+    store.read(KEYS[0]).zero_()
+    assert not store.read(KEYS[0]).any()
+
+
+def test_an_index_file_that_was_changed(folder: Path) -> None:
+    path = folder / f"index/{NAME}.parquet"
+    content = path.read_bytes()
+    other = key(7).encode()
+    path.write_bytes(content.replace(KEYS[1].encode(), other, 1))
+    assert path.read_bytes() != content
+    with pytest.raises(DataError, match="was changed after it was made") as caught:
+        Store.open(folder)
+    assert f"delete index/{NAME}.parquet" in caught.value.do
+
+
 def test_a_shard_that_may_not_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its owner's permission is what it lacks, and nobody is told to delete it."""
     store = Store.open(folder)

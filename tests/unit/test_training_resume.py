@@ -89,6 +89,38 @@ def test_a_torn_or_extra_line_of_the_history_is_removed(tmp_path: Path, whole: R
     assert_same(run_training(tmp_path / "run", resume=True), whole)
 
 
+def test_a_line_of_a_finished_epoch_that_is_lost_or_damaged_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StoppedError):
+        run_training(tmp_path / "run", progress=stop_after(10))
+    path = tmp_path / "run" / "history.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    assert len(lines) > 1
+    for damaged, got in (
+        ("".join(lines[1:]), "lines of the reference phase"),
+        ("".join([lines[0][:-9] + "\n", *lines[1:]]), '{"phase": "reference"'),
+    ):
+        path.write_text(damaged)
+        with pytest.raises(DataError, match="the history of a run is damaged") as error:
+            run_training(tmp_path / "run", resume=True)
+        assert got in error.value.got
+    path.write_text("".join(lines).replace('"epoch": 1', '"epoch": 3', 1))
+    with pytest.raises(DataError, match=r"history\.jsonl was changed after it was made"):
+        run_training(tmp_path / "run", resume=True)
+
+
+def test_a_damaged_checkpoint_is_not_what_a_run_ends_with(tmp_path: Path) -> None:
+    run = run_training(tmp_path / "run")
+    best = run.phase("personal") / "best"
+    source = best if best.is_dir() else run.phase("personal") / "last"
+    weights = source / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(DataError, match=r"model\.safetensors is not what was written"):
+        checkpoint_module.copy_for_prediction(source, tmp_path / "copy", run.history)
+    assert not (tmp_path / "copy").exists()
+
+
 def test_resume_starts_where_there_is_nothing(tmp_path: Path, whole: RunFolder) -> None:
     assert_same(run_training(tmp_path / "run", resume=True), whole)
 

@@ -13,7 +13,8 @@ from bisect import bisect_right
 from pathlib import Path
 from typing import BinaryIO
 
-_LONGEST = 4_096  # bytes of a header that are looked at
+_LONGEST = 8_192  # bytes of a header that are looked at
+_LONGEST_END = 64  # bytes after the letters of a line, blank ones included
 _HEAD = 18  # bytes of a block's header; the last two say how long the block is (SAM specification, 4.1)
 
 
@@ -35,21 +36,27 @@ def fault_of_index(path: Path, prefix: Path, *, packed: bool) -> str | None:
 
 def _stands(text: _Plain | _Packed, name: str, length: int, offset: int, bases: int, width: int) -> bool:
     """Whether a contig's letters lie where a line of an index says."""
-    if not (length > 0 and 0 < bases < width <= bases + 2 and offset > 0):
+    if length < 0 or offset <= 0:
         return False
     start = max(0, offset - _LONGEST)
     before = text.read(start, offset - start)
-    header = before[:-1].rpartition(b"\n")[2]
+    above, _, header = before[:-1].rpartition(b"\n")
+    if not above and start:
+        header = b">" + name.encode()  # longer than what was read
     if before[-1:] != b"\n" or header[:1] != b">" or header[1:].split(None, 1)[:1] != [name.encode()]:
         return False
-    lines, rest = divmod(length, bases)
-    end = offset + lines * width + (rest if rest else bases - width)
-    if length > bases and text.read(offset + bases, width - bases).strip(b"\r\n"):
-        return False  # the first line is longer
-    last, behind = text.read(end - 1, 1), text.read(end, 4).lstrip(b"\r\n")
-    if not last:
-        return True  # a FASTA that was cut short: who reads that far says so
-    return not last.isspace() and behind[:1] in (b"", b">")
+    end = offset
+    if length:
+        if not 0 < bases < width <= bases + _LONGEST_END:
+            return False
+        lines, rest = divmod(length, bases)
+        end += lines * width + (rest if rest else bases - width)
+        last = text.read(end - 1, 1)
+        if not last:
+            return True  # a FASTA that was cut short: who reads that far says so
+        if last.isspace() or (length > bases and text.read(offset + bases, width - bases).strip()):
+            return False  # the last line is shorter, or the first one longer
+    return text.read(end, _LONGEST_END).lstrip()[:1] in (b"", b">")
 
 
 class _Plain:
@@ -84,12 +91,12 @@ class _Packed:
             at += length
 
     def has(self, index: Path) -> bool:
-        """Whether the blocks that an index (.gzi) names, all but the first, are those that there are."""
+        """Whether the blocks that an index (.gzi) names are blocks; it need not have all."""
         content = index.read_bytes()
         (count,) = struct.unpack_from("<Q", content)
         named = [*struct.iter_unpack("<QQ", content[8 : 8 + 16 * count])]
-        there = [*zip(self._at, self._start, strict=True)][1:]
-        return len(named) == count and len(there) - 1 <= count and named == there[:count]
+        there = set(zip(self._at, self._start, strict=True))
+        return len(named) == count and there.issuperset(named) and named == sorted(named)
 
     def read(self, at: int, size: int) -> bytes:
         found, block = b"", bisect_right(self._start, at) - 1
