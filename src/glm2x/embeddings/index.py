@@ -29,6 +29,7 @@ _MERGED = "merged-"
 _COLUMNS = {"key": pl.String, "row": pl.UInt32, "crc32": pl.UInt32}
 ROWS = pl.Schema({"shard": pl.String, **_COLUMNS})
 _NAME = f"^[0-9a-f]{{{DIGITS}}}$"
+_AT_ONCE = 16_384  # rows, and the rest of a shard
 _THREADS = 16  # that read from object storage: each waits, most of the time
 _TRIES = 20  # looks at a folder whose files others merge meanwhile
 
@@ -213,21 +214,34 @@ def _fault(frame: pl.DataFrame) -> str | None:
         return "no rows"
     if frame.null_count().sum_horizontal().item():
         return "cells without a value"
-    for column in ("shard", "key"):
-        strange = frame.filter(~pl.col(column).str.contains(_NAME))
-        if strange.height:
-            return f"{column} {strange[column][0][:80]!r}"
     first = pl.col("shard") != pl.col("shard").shift(1, fill_value="")
-    wanted = pl.when(first).then(0).otherwise(pl.col("row").cast(pl.Int64).shift(1) + 1)
-    lost = frame.filter(pl.col("row") != wanted)
-    if lost.height:
-        return f"row {lost['row'][0]:,} of shard {lost['shard'][0]} out of its order"
-    if frame.filter(first)["shard"].is_duplicated().any():
+    starts = frame.select(first.arg_true()).to_series()
+    parts = _whole_shards(frame, starts)
+    for part in parts:
+        for column in ("shard", "key"):
+            strange = part.filter(~pl.col(column).str.contains(_NAME))
+            if strange.height:
+                return f"{column} {strange[column][0][:80]!r}"
+        wanted = pl.when(first).then(0).otherwise(pl.col("row").cast(pl.Int64).shift(1) + 1)
+        lost = part.filter(pl.col("row") != wanted)
+        if lost.height:
+            return f"row {lost['row'][0]:,} of shard {lost['shard'][0]} out of its order"
+    if frame["shard"].gather(starts).is_duplicated().any():
         return "a shard that stands twice"
-    repeated = frame.filter(pl.struct("shard", "key").is_duplicated())
-    if repeated.height:
-        return f"key {repeated['key'][0]} twice in shard {repeated['shard'][0]}"
+    for part in parts:
+        repeated = part.filter(pl.struct("shard", "key").is_duplicated())
+        if repeated.height:
+            return f"key {repeated['key'][0]} twice in shard {repeated['shard'][0]}"
     return None
+
+
+def _whole_shards(frame: pl.DataFrame, starts: pl.Series) -> list[pl.DataFrame]:
+    """Return the rows in parts of whole shards: to look at all at once takes several times their memory."""
+    cuts = [0]
+    for start in starts:
+        if start - cuts[-1] >= _AT_ONCE:
+            cuts.append(start)
+    return [frame[start:end] for start, end in zip(cuts, [*cuts[1:], frame.height], strict=True)]
 
 
 def _require_files(paths: Sequence[Path]) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from glm2x.embeddings.key import DIGITS
 
-_AT_ONCE = 1_000_000  # keys that are texts at the same time
+_AT_ONCE = 16_384  # keys that are texts at the same time
 _HEXADECIMAL = frozenset("0123456789abcdef")
 
 

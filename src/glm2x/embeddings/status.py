@@ -13,6 +13,8 @@ from glm2x.embeddings.shard import shard_path
 from glm2x.embeddings.store import Store
 from glm2x.errors import DataError
 
+_AT_ONCE = 16_384  # keys that are texts of Python at the same time
+
 
 @dataclass(frozen=True)
 class PlanStatus:
@@ -39,11 +41,12 @@ def status(store: Store) -> Status:
     """Return how far a store's plans are."""
     plans = []
     for plan in read_plans(store.folder):
-        lacking = store.missing(plan.table["key"].to_list())
-        genes = plan.table.filter(pl.col("key").is_in(lacking))["gene"].unique(maintain_order=True)
-        planned = len(plan.table)
-        stored = planned - len(lacking)
-        plans.append(PlanStatus(plan.name, str(plan.cohort), planned, stored, tuple(genes.to_list())))
+        planned, lacking, genes = len(plan.table), 0, dict[str, None]()
+        for part in plan.table.iter_slices(_AT_ONCE):
+            missing = store.missing(part["key"].to_list())
+            lacking += len(missing)
+            genes |= dict.fromkeys(part.filter(pl.col("key").is_in(missing))["gene"])
+        plans.append(PlanStatus(plan.name, str(plan.cohort), planned, planned - lacking, tuple(genes)))
     return Status(len(store), len(store) * store.spec.bytes_of_one, tuple(plans), claims(store.folder))
 
 
