@@ -4,8 +4,8 @@ Each command that reads a file back is run with the file damaged. It ends with a
 does what it does with the whole file, byte for byte. `damage_files` says of every file which commands these
 are, or why there are none; a file that it does not know fails `test_every_file_is_known`.
 
-With GLM2X_SOAK=1 (``make soak``) every file is damaged at random, GLM2X_ROUNDS times (default: 100), and not
-four times.
+With GLM2X_SOAK=1 (``make soak``) every file is damaged at random, GLM2X_ROUNDS times (default: 100), instead
+of four.
 """
 
 from __future__ import annotations
