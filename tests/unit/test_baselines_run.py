@@ -48,6 +48,9 @@ class FakeCohort:
     def gene(self, gene: str) -> Any:
         return self.genes[self.gene_ids.index(gene)]
 
+    def give_back(self) -> None:
+        """Nothing is mapped into memory."""
+
     def dosages(self, gene: str, window: int) -> Any:
         inside = [p for p in DOSAGE if TSS[gene] - window / 2 <= p < TSS[gene] + window / 2]
         dosage = np.array([DOSAGE[p] for p in inside], dtype=np.float32).reshape(-1, 6).T
