@@ -26,7 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from glm2x.study.show import bytes_words, hours_words
+from glm2x.console import bytes_words
+from glm2x.study.show import hours_words
 
 SIZES = ((150, 200), (3_202, 20_000), (490_000, 20_000))
 LANGUAGE = ("nucleotide-transformer-v2", "caduceus-ph", "evo2")

@@ -122,6 +122,15 @@ class _Pace:
         return ", ".join(parts)
 
 
+def bytes_words(count: float) -> str:
+    """Return bytes for people to read, in decimal units."""
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if count < 1_000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1_000
+    return f"{count:,.1f} PB"
+
+
 def rate_words(rate: float) -> str:
     """Return units a second so that the number is 1 or more: `44/s`, `3.2/min` or `1.5/h`."""
     for factor, unit in ((1, "s"), (60, "min")):

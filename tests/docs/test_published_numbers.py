@@ -11,8 +11,8 @@ from pages import ROOT
 from glm2x.backbones.registry import get
 from glm2x.cohort.listed import packaged
 from glm2x.config import load_config
+from glm2x.console import bytes_words
 from glm2x.download.registry import load_collection
-from glm2x.embeddings.plan import size
 from glm2x.embeddings.spec import BYTES
 
 PAGE = (ROOT / "docs/guides/published-benchmark.md").read_text()
@@ -79,14 +79,16 @@ def test_disk(row: str, backbone: str, bins: int | None) -> None:
     each = (bins or info.tokens_for(window)) * info.width * BYTES["fp32" if bins else "bf16"]
     shown = _table("**Disk**")[row]
     for cell, windows in zip(shown, (1, 60_200, 200 * UNIQUE[window], GENES), strict=True):
-        assert cell == size(each * windows)
+        assert cell == bytes_words(each * windows)
 
 
 def test_the_cohort_and_the_consensus_files() -> None:
     lengths = load_collection("reference").lengths
     autosomes = sum(lengths[str(number)] for number in range(1, 23))
-    assert f"The cohort takes {size(autosomes)} of reference and {-(-2 * 465 // 8)} bytes a SNP" in TEXT
-    assert f"the published 300 files of {size(autosomes)} are {300 * autosomes / 1e9:.0f} GB" in TEXT
+    assert (
+        f"The cohort takes {bytes_words(autosomes)} of reference and {-(-2 * 465 // 8)} bytes a SNP" in TEXT
+    )
+    assert f"the published 300 files of {bytes_words(autosomes)} are {300 * autosomes / 1e9:.0f} GB" in TEXT
 
 
 def test_checkpoints() -> None:

@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from glm2x import console
-from glm2x.console import duration_words, print_json, progress, rate_words, show_table
+from glm2x.console import bytes_words, duration_words, print_json, progress, rate_words, show_table
 
 HOSTILE = "[red]a[/red] \x1b[31mb\u202e"
 
@@ -194,3 +194,11 @@ def test_a_table_keeps_to_the_terminals_width() -> None:
     assert lines[2].endswith("0.123")
     assert sum(line.count("y") for line in lines) == 100
     assert lines[-1].startswith("[b]z")
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(999, "999 bytes"), (15.83e12, "15.8 TB"), (136.3e15, "136.3 PB")],
+)
+def test_bytes_in_words(number: float, words: str) -> None:
+    assert bytes_words(number) == words

@@ -12,7 +12,7 @@ from glm2x.cli import run
 from glm2x.errors import DataError, UsageError
 from glm2x.study.costs import Costs, read_costs, reckoned, tower, write_costs
 from glm2x.study.needs import Kept, Needs, Training, alternatives, kept
-from glm2x.study.show import bytes_words, hours_words
+from glm2x.study.show import hours_words
 from glm2x.study.size import Size, count_unique, on_paper
 
 
@@ -138,14 +138,6 @@ def test_other_costs_are_refused(tmp_path: Path, said: str) -> None:
     (tmp_path / "costs.json").write_text(said)
     with pytest.raises(DataError, match="does not say what a window costs"):
         read_costs(tmp_path / "costs.json")
-
-
-@pytest.mark.parametrize(
-    ("number", "words"),
-    [(999, "999 bytes"), (15.83e12, "15.8 TB"), (136.3e15, "136.3 PB")],
-)
-def test_bytes_in_words(number: float, words: str) -> None:
-    assert bytes_words(number) == words
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from glm2x.commands.arguments import require_positive
 from glm2x.commands.options import RUN_DEFAULTS, AnyPlace, RunOptions
-from glm2x.console import print_json, progress, say, show_table
+from glm2x.console import bytes_words, print_json, progress, say, show_table
 
 if TYPE_CHECKING:
     from glm2x.cohort.cohort import Cohort
@@ -134,7 +134,7 @@ def plan(
     # torch: only now, when all else is right
     from glm2x.backbones.device import default_threads, require_device
     from glm2x.embeddings.describe import rows_of, seconds_a_window, spec_of
-    from glm2x.embeddings.plan import require_room, size, unplanned, waiting, wanted_haplotypes, write_plan
+    from glm2x.embeddings.plan import require_room, unplanned, waiting, wanted_haplotypes, write_plan
     from glm2x.embeddings.spec import BYTES
     from glm2x.embeddings.store import Store
     from glm2x.provenance import artefacts, count_passes, record
@@ -150,8 +150,8 @@ def plan(
         each = rows_of(info.tokens_for(window), keep, bins) * info.width
         each *= BYTES[dtype or ("bf16" if keep == "tokens" else "fp32")]
         room = require_room(out, each, 0 if out.exists() else unique)
-        free = "" if room is None else f"; {size(room)} free"
-        print(f"{size(each)} a haplotype, {size(each * unique)} in all{free}")
+        free = "" if room is None else f"; {bytes_words(room)} free"
+        print(f"{bytes_words(each)} a haplotype, {bytes_words(each * unique)} in all{free}")
     built = build_language_model(config)
     spec = spec_of(
         info.name,
@@ -173,7 +173,7 @@ def plan(
         require_room(out, spec.bytes_of_one, len(todo) + waiting(store))
     print(
         f"{spec.rows:,} x {spec.width:,} in {spec.dtype} a haplotype; {unique - len(todo):,} are stored or "
-        f"planned already; {len(todo):,} to do, {size(len(todo) * spec.bytes_of_one)}"
+        f"planned already; {len(todo):,} to do, {bytes_words(len(todo) * spec.bytes_of_one)}"
     )
     if not len(todo):
         say(f"nothing is left to plan in {out}")
@@ -262,7 +262,6 @@ def status(store: AnyPlace, /, *, json: bool = False) -> None:
     """
     from dataclasses import asdict
 
-    from glm2x.embeddings.plan import size
     from glm2x.embeddings.status import status as status_of
     from glm2x.embeddings.store import Store
 
@@ -273,7 +272,7 @@ def status(store: AnyPlace, /, *, json: bool = False) -> None:
         return
     print(f"{spec.backbone}, layer {spec.model.get('layer')}, {spec.model.get('precision')} on {spec.device}")
     print(f"windows of {spec.window:,} bp: {spec.rows:,} x {spec.width:,} in {spec.dtype} ({spec.keep})")
-    print(f"{found.haplotypes:,} haplotypes, {size(found.bytes)}")
+    print(f"{found.haplotypes:,} haplotypes, {bytes_words(found.bytes)}")
     if found.plans:
         show_table(
             {
@@ -331,7 +330,6 @@ def gc(store: AnyPlace, /) -> None:
         The store's folder, or its URL (s3://BUCKET/NAME).
     """
     from glm2x.embeddings.gc import collect
-    from glm2x.embeddings.plan import size
     from glm2x.embeddings.store import Store
 
     done = collect(Store.open(store))
@@ -341,7 +339,7 @@ def gc(store: AnyPlace, /) -> None:
         say(f"forgot shard {name}: its file is gone; glm2x embed run computes it again")
     if done.in_hand:
         say(f"left alone {len(done.in_hand):,} files that processes have in hand")
-    say(f"{len(done.removed):,} files removed, {size(done.bytes)}")
+    say(f"{len(done.removed):,} files removed, {bytes_words(done.bytes)}")
 
 
 def _duration(seconds: float) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from glm2x.console import progress, say
+from glm2x.console import bytes_words, print_json, progress, say, show_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,7 +102,7 @@ def plan(
         Replace the file that is measured to.
     """
     from glm2x.errors import DataError
-    from glm2x.study.show import as_json, bytes_words
+    from glm2x.study.show import as_json
 
     study = _study(cohort, split, people, genes, train_people, min_maf)
     work = _Work(keep, bins, epochs, gpu, gpus, utilisation, reference_genes)
@@ -115,9 +115,7 @@ def plan(
     given = _given(costs)
     planned = [_planned(name, window, study, work, given, room, hours) for name in names]
     if json:
-        from json import dumps
-
-        print(dumps(as_json(planned, room), indent=2))
+        print_json(as_json(planned, room))
     else:
         _print(planned, room)
     refused = [one.needs.backbone for one in planned if not one.fits]
@@ -313,23 +311,11 @@ def _room(out: Path) -> int:
 
 
 def _print(planned: list[Planned], room: int) -> None:
-    from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.table import Table
-
     from glm2x.study.show import COLUMNS, NOTE, refusal, rows, sources
 
     first = planned[0].needs
     say(f"{first.size.genes:,} genes in {first.size.people:,} people, {first.training.people:,} trained on")
-    table = Table(box=SIMPLE, show_edge=False)
-    for heading in COLUMNS:
-        table.add_column(heading, justify="left" if heading == "backbone" else "right", no_wrap=True)
-    for row in rows(planned):
-        table.add_row(*row)
-    console = Console(markup=False, emoji=False, highlight=False)
-    if not console.is_terminal:
-        console.width = 200
-    console.print(table)
+    show_table(COLUMNS, rows(planned))
     for line in (NOTE, *sources(planned)):
         print(line)
     for one in planned:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.dictionary import PASSING_BYTES, GeneHaplotypes, HaplotypeDictionary
 from glm2x.config import BackboneConfig
+from glm2x.console import bytes_words
 from glm2x.embeddings.key import is_name, sequence_key, shard_name
 from glm2x.embeddings.store import Store
 from glm2x.errors import DataError
@@ -200,9 +201,9 @@ def require_room(folder: Place, bytes_of_one: int, haplotypes: int, do: str = _L
     free, needed = shutil.disk_usage(there).free, haplotypes * bytes_of_one
     if needed > free:
         raise DataError(
-            f"the embeddings do not fit on the disk: {size(needed)} for {haplotypes:,} haplotypes",
+            f"the embeddings do not fit on the disk: {bytes_words(needed)} for {haplotypes:,} haplotypes",
             where=str(folder),
-            got=f"{size(free)} free",
+            got=f"{bytes_words(free)} free",
             do=do,
         )
     return free
@@ -307,12 +308,3 @@ def _damaged(path: Place, got: str) -> DataError:
         wanted=f"what glm2x embed plan writes in format_version {FORMAT_VERSION}",
         do=f"delete {path.stem}.json and {path.stem}.parquet, and plan again: what is stored stays",
     )
-
-
-def size(count: float) -> str:
-    """Return bytes for people to read, in decimal units."""
-    for unit in ("bytes", "kB", "MB", "GB", "TB"):
-        if count < 1000 or unit == "TB":
-            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1000
-    raise AssertionError

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from glm2x.console import Columns, bytes_words
 from glm2x.study.needs import Alternative, Needs
 
-COLUMNS = ("backbone", "kb", "windows", "unique", "store", "passes", "reference", "personal", "all")
+_NUMBERS = ("kb", "windows", "unique", "store", "passes", "reference", "personal", "all")
+COLUMNS: Columns = {"backbone": "left", **dict.fromkeys(_NUMBERS, "right")}
 NOTE = "times: of one pass over unique windows and of each phase; all: passes, reference, and personal twice"
 
 
@@ -110,15 +112,6 @@ def _said(needs: Needs, fits: bool) -> dict[str, Any]:
         "gpus": needs.gpus,
         "fits": fits,
     }
-
-
-def bytes_words(count: float) -> str:
-    """Return bytes for people to read, in decimal units."""
-    for unit in ("bytes", "kB", "MB", "GB", "TB"):
-        if count < 1_000:
-            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1_000
-    return f"{count:,.1f} PB"
 
 
 def hours_words(hours: float) -> str:
