@@ -6,7 +6,7 @@
 set -euo pipefail
 source=$1
 prefix=$2
-extras=alphagenome,ray,slurm,tensorboard
+extras=alphagenome,ray,s3,slurm,tensorboard
 
 apt-get update -qq
 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends bcftools samtools tabix

@@ -149,7 +149,11 @@ def _study(folder: Path, shared: Path) -> Cohort:
     return Cohort.open(folder / "cohort")
 
 
-@world((r"(glm2x train .*)--few-shot 10,20,50,100,all --draws 5", r"\1--few-shot 10,20 --draws 2"), ONE_EPOCH)
+@world(
+    (r"(glm2x train .*)--few-shot 10,20,50,100,all --draws 5", r"\1--few-shot 10,20 --draws 2"),
+    (r"--nproc-per-node 4", "--nproc-per-node 2"),
+    ONE_EPOCH,
+)
 def training(folder: Path, shared: Path) -> Iterator[Mapping[str, str]]:
     """The demo's cohort and split."""
     _study(folder, shared)
