@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from mmap import mmap
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from glm2x.errors import DataError, UsageError
 from glm2x.files import digest, give_back, read_json, sha256, unsealed
-from glm2x.genome.blocks import BLOCKS, damaged, read_blocks
+from glm2x.genome.blocks import BLOCKS, damaged, file_of, read_blocks
 from glm2x.genome.genes import Gene, GeneSide, index_of_names, unversioned, window_interval
 from glm2x.genome.haplotypes.storage import Blocks, map_array, open_variants_of
 from glm2x.genome.haplotypes.variants import Alleles, PhasedVariants
@@ -266,8 +265,8 @@ class Cohort:
         for variants in self._variants.values():
             arrays += [variants.bits, variants.unphased_bits]
         for array in arrays:
-            if isinstance(array.base, np.memmap) and isinstance(array.base.base, mmap):
-                give_back(array.base.base)
+            if (file := file_of(array)) is not None:
+                give_back(file)
 
     def _require_contig(self, contig: str, known: Iterable[str]) -> None:
         if contig not in known:

@@ -7,6 +7,7 @@ compared with its own when something in it is first read.
 
 from __future__ import annotations
 
+import mmap
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -59,7 +60,7 @@ class CheckedArray(np.ndarray[Any, np.dtype[np.uint8]]):
     def of(cls, array: NDArray[np.uint8], path: Path, offset: int, crc32: NDArray[np.uint32]) -> CheckedArray:
         """Return the array that lies in a file from byte `offset` on, with the checksums of its blocks."""
         view = array.view(cls)
-        view._whole = _Whole(path, offset, crc32)
+        view._whole = _Whole(path, offset, file_of(array), crc32)
         view._whole.require(-offset, 0)  # what says how the bytes are to be read
         return view
 
@@ -79,9 +80,10 @@ class CheckedArray(np.ndarray[Any, np.dtype[np.uint8]]):
 class _Whole:
     """Which blocks of a file were found to be what was written."""
 
-    def __init__(self, path: Path, offset: int, crc32: NDArray[np.uint32]) -> None:
+    def __init__(self, path: Path, offset: int, file: mmap.mmap | None, crc32: NDArray[np.uint32]) -> None:
+        assert file is not None
         self._path, self._offset, self._crc32 = path, offset, crc32
-        self._bytes = np.memmap(path, dtype=np.uint8, mode="r")
+        self._bytes = np.frombuffer(file, dtype=np.uint8)
         self._unread = np.ones(len(crc32), dtype=np.bool_)
 
     def require(self, start: int, end: int) -> None:
@@ -96,6 +98,14 @@ class _Whole:
                 at = f"block {block} of {self._path}, from byte {block * BLOCK:,}"
                 raise damaged(at, f"CRC-32 {got:08x}", f"CRC-32 {int(self._crc32[block]):08x}")
             self._unread[block] = False
+
+
+def file_of(array: NDArray[Any]) -> mmap.mmap | None:
+    """Return the file whose mapping an array is a part of; None where it is in memory of its own."""
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return base if isinstance(base, mmap.mmap) else None
 
 
 def damaged(where: Path | str, got: str, wanted: str) -> DataError:
