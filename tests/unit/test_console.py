@@ -198,7 +198,10 @@ def test_a_table_keeps_to_the_terminals_width() -> None:
 
 @pytest.mark.parametrize(
     ("number", "words"),
-    [(999, "999 bytes"), (15.83e12, "15.8 TB"), (136.3e15, "136.3 PB")],
+    [
+        *((0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (5.24e8, "524.0 MB")),
+        *((15.83e12, "15.8 TB"), (136.3e15, "136.3 PB"), (1e21, "1,000,000.0 PB")),
+    ],
 )
 def test_bytes_in_words(number: float, words: str) -> None:
     assert bytes_words(number) == words

@@ -52,10 +52,12 @@ def check_backbone(name: str, config: BackboneConfig | None = None, *, window: i
     told = (info.input, info.output, info.weights, info.licence, info.memory)
     _require(all(told), "a part of its description is empty")
     config = config or BackboneConfig(name=name)
-    if info.kind == "trainable":
-        _check_trainable(info, config, window)
-    else:
-        _check_frozen(info, config, window)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # what holds of random weights holds again
+        if info.kind == "trainable":
+            _check_trainable(info, config, window)
+        else:
+            _check_frozen(info, config, window)
 
 
 def _check_trainable(info: BackboneInfo, config: BackboneConfig, window: int) -> None:
