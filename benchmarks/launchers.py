@@ -52,6 +52,7 @@ def planned(folder: Path, shards: int) -> Path:
     content = json.loads((work / "plan.json").read_text())
     for name in ("shards", "titles"):
         content[name] = (content[name] * (shards // len(content[name]) + 1))[:shards]
+    del content["checksum"]  # it is of the shorter plan
     (work / "plan.json").write_text(json.dumps(content))
     return work
 

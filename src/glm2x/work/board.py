@@ -41,17 +41,18 @@ class Board:
         self.done: list[int] = []
         self.failed: dict[int, str] = {}
 
-    def take(self) -> int | None:
+    def take(self, *, wait: bool = True) -> int | None:
         """Return the next shard; None where nothing is left.
 
-        What another run has in hand is asked for again and again, until that run has made it or has ended.
+        What another run has in hand is asked for again and again, until that run has made it or has ended;
+        unless nobody wants to `wait`.
         """
         with self._lock:
             if self.stopped:
                 return None
             if self._waiting:
                 return self._waiting.popleft()
-            if not self._elsewhere:
+            if not self._elsewhere or not wait:
                 return None
             shard = self._elsewhere.popleft()
             if not self._told:

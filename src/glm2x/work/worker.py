@@ -11,9 +11,10 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Event, Thread
+from threading import Thread
 
 from glm2x.console import say_error
 from glm2x.errors import Glm2xError
@@ -55,27 +56,41 @@ def _work() -> None:
     except Glm2xError as error:
         say_error(error)
         sys.exit(error.exit_code)
-    asked: SimpleQueue[int | None] = SimpleQueue()
-    idle = Event()
-    idle.set()
-    Thread(target=_listen, args=(asked, idle), daemon=True).start()
-    while (shard := asked.get()) is not None:
+    asked = _Asked()
+    Thread(target=asked.listen, daemon=True).start()
+    while (shard := asked.next()) is not None:
         try:
             outcome = run_shard(work, shard)
         except (OSError, Glm2xError):  # nothing can be recorded of it; the starter sees that, too
             sys.exit(1)
-        idle.set()
+        asked.answered += 1
         print(outcome.as_json(), file=answers, flush=True)
 
 
-def _listen(asked: SimpleQueue[int | None], idle: Event) -> None:
-    for line in sys.stdin:
-        idle.clear()
-        asked.put(int(line))
-    asked.put(None)
-    if not idle.is_set():
-        os.kill(os.getpid(), signal.SIGTERM)  # which lets it remove what is half-written
-        if not idle.wait(_PATIENCE):
+class _Asked:
+    """The shards that the starter asks for, which may be ahead of the one in hand."""
+
+    def __init__(self) -> None:
+        self.answered = 0
+        self._shards: SimpleQueue[int | None] = SimpleQueue()
+        self._over = False
+
+    def next(self) -> int | None:
+        """Wait for the next shard; None where nobody is left to work for."""
+        shard = self._shards.get()
+        return None if self._over else shard
+
+    def listen(self) -> None:
+        """Take what is asked for until the starter has gone; what is then in hand is given up."""
+        received = 0
+        for line in sys.stdin:
+            received += 1
+            self._shards.put(int(line))
+        self._over = True
+        self._shards.put(None)
+        if received > self.answered:
+            os.kill(os.getpid(), signal.SIGTERM)  # which lets it remove what is half-written
+            time.sleep(_PATIENCE)
             os._exit(143)
 
 

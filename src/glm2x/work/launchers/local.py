@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from contextlib import suppress
 from threading import Thread
 
@@ -19,6 +20,7 @@ from glm2x.work.worker import first_line
 
 ATTEMPTS = 3  # at a shard whose worker is killed
 _PATIENCE = 10.0  # seconds that workers may take to end
+_QUICK = 0.2  # seconds: who makes a shard in less is asked for the next one ahead
 
 
 def workers_for(work: Work, asked: int | None) -> int:
@@ -83,35 +85,50 @@ class _Slot:
     def tend(self, board: Board) -> None:
         """Give the worker shards until none is left; what stops that stops the other slots, too."""
         try:
-            while (shard := board.take()) is not None:
-                outcome = self._made(board, shard)
-                if outcome is not None:
-                    board.put(outcome)
+            self._tend(board)
         except Exception as error:
             board.break_off(error)
         if self._process is not None:
             self._gone()
 
-    def _made(self, board: Board, shard: int) -> Outcome | None:
-        """Return what came of a shard; None when all is to end."""
-        ended = ""
-        for _ in range(ATTEMPTS):
-            if board.stopped:
-                return None
-            answer = self._ask(shard)
-            if answer is not None:
-                return answer
-            ended = _ended(self._gone())
-            require_staying(self._work.folder / "log")
-            if not board.stopped:
-                self._say(f"  note: a worker {ended} in {self._work.title(shard)}")
-        if board.stopped:
-            return None
-        text = f"the process that worked on it {ended}, {ATTEMPTS} times: is there enough memory?"
-        return Outcome(shard, "failed", record_error(self._work, shard, text))
+    def _tend(self, board: Board) -> None:
+        asked: deque[int] = deque()  # the shard in hand, and perhaps the next one
+        attempts, quick = 0, False
+        while self._ask(board, asked, 2 if quick else 1):
+            began = time.monotonic()
+            outcome = self._answer()
+            quick = outcome is not None and time.monotonic() - began < _QUICK
+            if outcome is None:
+                while len(asked) > 1:
+                    board.give_back(asked.pop())  # it was not begun
+                ended = _ended(self._gone())
+                if board.stopped:
+                    return
+                require_staying(self._work.folder / "log")
+                self._say(f"  note: a worker {ended} in {self._work.title(asked[0])}")
+                attempts += 1
+                if attempts < ATTEMPTS:
+                    self._tell(asked[0])
+                    continue
+                text = f"the process that worked on it {ended}, {ATTEMPTS} times: is there enough memory?"
+                outcome = Outcome(asked[0], "failed", record_error(self._work, asked[0], text))
+            asked.popleft()
+            attempts = 0
+            board.put(outcome)
 
-    def _ask(self, shard: int) -> Outcome | None:
-        """Return the worker's answer; None where it has ended."""
+    def _ask(self, board: Board, asked: deque[int], ahead: int) -> bool:
+        """Ask the worker for as many shards as it is to have; return whether it has any.
+
+        Where shards are quick it has the next one before it has made one, and does not wait for us.
+        """
+        while len(asked) < ahead and (shard := board.take(wait=not asked)) is not None:
+            asked.append(shard)
+            self._tell(shard)
+        return bool(asked)
+
+    def _tell(self, shard: int) -> None:
+        """Tell the worker of a shard; start one where there is none."""
+        told = f"{shard}\n"
         if self._process is None:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "glm2x.work.worker"],
@@ -120,16 +137,16 @@ class _Slot:
                 text=True,
                 env=self._environment,
             )
-            ask = first_line(self._work.folder, self._where) + f"{shard}\n"
-        else:
-            ask = f"{shard}\n"
+            told = first_line(self._work.folder, self._where) + told
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        try:
-            self._process.stdin.write(ask)
+        with suppress(BrokenPipeError):  # it has ended, as its answer will say
+            self._process.stdin.write(told)
             self._process.stdin.flush()
-        except BrokenPipeError:
-            return None
+
+    def _answer(self) -> Outcome | None:
+        """Return the worker's next answer; None where it has ended."""
+        assert self._process is not None
+        assert self._process.stdout is not None
         line = self._process.stdout.readline()
         return Outcome.from_json(line) if line.endswith("\n") else None
 
