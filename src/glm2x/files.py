@@ -19,10 +19,7 @@ from typing import Any, overload
 
 from glm2x.errors import DataError, Glm2xError, UsageError
 from glm2x.place import Place, place
-from glm2x.seal import CHECKSUM as CHECKSUM
-from glm2x.seal import digest as digest
-from glm2x.seal import sealed as sealed
-from glm2x.seal import unsealed as unsealed
+from glm2x.seal import sealed, unsealed
 from glm2x.url import Url
 
 # one lies in each folder of ours

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from glm2x.errors import DataError, Glm2xError
-from glm2x.files import sealed, unsealed
 from glm2x.place import Place, place
+from glm2x.seal import sealed, unsealed
 from glm2x.url import Url
 
 FORMAT_VERSION = 1

@@ -15,21 +15,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
 
 from glm2x.cli import run
-from glm2x.cohort.cohort import Cohort
-from glm2x.cohort.split import Split
-from glm2x.cohort.target import log_expression
-from glm2x.predictions import PredictionMetadata, Predictions, from_matrix, write_predictions
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+from memory import MODELS, WINDOW, predictions
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc to see peaks")
 
 GROWTH = 1.2
-WINDOW = 2_048
-MODELS = ("elastic-net", "gblup", "ridge", "theirs")
 PROGRAM = """
 import json, sys
 from pathlib import Path
@@ -61,25 +58,7 @@ def study(folder: Path, genes: int) -> Path:
         ("split", folder / "cohort", "--out", folder / "split.json", *sides),
     ):
         assert run([str(word) for word in words]) == 0
-    cohort, split = Cohort.open(folder / "cohort"), Split.load(folder / "split.json")
-    observed = log_expression(cohort)
-    for number, model in enumerate(MODELS):
-        rng, predicted = np.random.default_rng(number), np.empty_like(observed)
-        for row, gene in enumerate(cohort.gene_ids):
-            dosage = cohort.dosages(gene, WINDOW).dosage
-            predicted[row] = observed[row].mean() + dosage @ rng.normal(size=dosage.shape[1])
-        frame = from_matrix(
-            model=model,
-            genes=cohort.gene_ids,
-            individuals=cohort.individuals,
-            predicted=predicted,
-            observed=observed,
-            gene_split=split.gene_split,
-            individual_split=split.individual_split,
-            seed=0,
-        )
-        said = PredictionMetadata(target="log", window=WINDOW)
-        write_predictions(folder / f"{model}.parquet", Predictions(frame, said))
+    predictions(folder, len(MODELS))
     return folder
 
 
@@ -93,7 +72,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_evaluating_and_drawing_ten_times_the_genes(studies: tuple[Path, Path]) -> None:
     peaks: dict[str, list[int]] = {"evaluate": [], "report": []}
     for folder in studies:
-        tables = [folder / f"{model}.parquet" for model in MODELS]
+        tables = [folder / f"model-{number}.parquet" for number in range(len(MODELS))]
         known = ("--cohort", folder / "cohort", "--split", folder / "split.json")
         peaks["evaluate"].append(peak("evaluate", *tables, *known, "--out", folder / "evaluation"))
         peaks["report"].append(peak("report", folder / "evaluation"))

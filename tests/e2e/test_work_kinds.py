@@ -14,8 +14,8 @@ import pytest
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
 from glm2x.commands.recorded import of_checkpoint
-from glm2x.files import sealed
 from glm2x.provenance import artefact
+from glm2x.seal import sealed
 from glm2x.sidecar import history_of
 from work_cases import alive, completed, end_started, glm2x, start, wait_until, workers
 

@@ -16,8 +16,9 @@ import pytest
 from glm2x.claims import claimed
 from glm2x.cohort.cohort import Cohort
 from glm2x.cohort.split import Split
-from glm2x.files import sealed, sha256
+from glm2x.files import sha256
 from glm2x.provenance import artefact
+from glm2x.seal import sealed
 from glm2x.sidecar import history_of
 from work_cases import (
     QUICK,

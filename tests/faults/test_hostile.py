@@ -27,7 +27,8 @@ from damage_files import SET
 from damage_world import WINDOW, glm2x, inside, make_study, must
 
 import glm2x as package
-from glm2x.files import read_json, sealed, sha256
+from glm2x.files import read_json, sha256
+from glm2x.seal import sealed
 from report_page import Page
 
 CANARY = "canary"

@@ -90,7 +90,7 @@ FOUNDATION_MAY_IMPORT = {
     "provenance": {"console", "errors", "files", "place", "sidecar", "url"},
     "reml": set(),
     "parquet": {"errors"},
-    "sidecar": {"errors", "files", "place", "url"},
+    "sidecar": {"errors", "place", "seal", "url"},
     "prediction_metadata": {"errors", "config"},
     "prediction_pieces": {"files", "parquet", "place", "prediction_metadata", "predictions"},
     "predictions": {"errors", "files", "config", "parquet", "place", "prediction_metadata"},

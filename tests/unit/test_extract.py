@@ -41,8 +41,8 @@ from glm2x.embeddings.shard import shard_path
 from glm2x.embeddings.status import require_complete, status
 from glm2x.embeddings.store import Store
 from glm2x.errors import DataError, UsageError
-from glm2x.files import sealed
 from glm2x.progress import silent
+from glm2x.seal import sealed
 from glm2x.work.kinds.embed import EmbedWork
 from glm2x.work.planned import Where
 from glm2x.work.unit import run_shard

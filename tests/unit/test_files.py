@@ -12,16 +12,8 @@ from pathlib import Path
 import pytest
 
 from glm2x.errors import DataError, UsageError
-from glm2x.files import (
-    digest,
-    distinct_names,
-    read_json,
-    read_list,
-    require_file,
-    sha256,
-    write_aside,
-    write_json,
-)
+from glm2x.files import distinct_names, read_json, read_list, require_file, sha256, write_aside, write_json
+from glm2x.seal import digest
 
 
 def names(folder: Path) -> list[str]:

@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 
 from glm2x.errors import DataError
-from glm2x.files import digest, read_json, require_sha256, sealed, sha256, unsealed, write_json
+from glm2x.files import read_json, require_sha256, sha256, write_json
 from glm2x.parquet import KEY, require_whole, write_table
+from glm2x.seal import digest, sealed, unsealed
 
 VALUE = {"b": [1, 2.5, None], "a": {"x": "é"}, "t": (1, 2)}
 

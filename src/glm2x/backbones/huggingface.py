@@ -18,7 +18,8 @@ from glm2x.backbones.token_grid import on_grid
 from glm2x.backbones.weights import FILES, Weights, identity, resolve
 from glm2x.config import BackboneConfig
 from glm2x.errors import DataError, UsageError
-from glm2x.files import digest, sha256
+from glm2x.files import sha256
+from glm2x.seal import digest
 
 # patterns: which of them there are is the tokenizer's to say
 TOKENIZER_FILES = ("tokenizer*", "special_tokens_map*.json", "added_tokens*.json", "vocab*", "merges*.txt")

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from glm2x.backbones.hub_cache import cache_folder, is_offline
 from glm2x.config import BackboneConfig
 from glm2x.errors import DataError, UsageError
-from glm2x.files import digest, require_file, sha256
+from glm2x.files import require_file, sha256
+from glm2x.seal import digest
 
 MAIN = "main"  # the Hub's branch
 # in the order in which `read_state` prefers them

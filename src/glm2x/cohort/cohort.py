@@ -16,12 +16,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from glm2x.errors import DataError, UsageError
-from glm2x.files import digest, give_back, read_json, sha256, unsealed
+from glm2x.files import give_back, read_json, sha256
 from glm2x.genome.blocks import BLOCKS, damaged, file_of, read_blocks
 from glm2x.genome.genes import Gene, GeneSide, index_of_names, unversioned, window_interval
 from glm2x.genome.haplotypes.storage import Blocks, map_array, open_variants_of
 from glm2x.genome.haplotypes.variants import Alleles, PhasedVariants
 from glm2x.progress import Progress, silent
+from glm2x.seal import digest, unsealed
 
 FORMAT_VERSION = 2
 

@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from glm2x.cohort.cohort import Cohort
 from glm2x.errors import DataError, UsageError
-from glm2x.files import CHECKSUM, digest, read_json, write_json
+from glm2x.files import read_json, write_json
 from glm2x.genome.genes import GeneSide, index_of_names, unversioned
+from glm2x.seal import CHECKSUM, digest
 
 FORMAT_VERSION = 1
 

@@ -237,7 +237,8 @@ def _config(result: Result) -> TrainConfig:
 
 def _setting(folder: Path, config: TrainConfig) -> str:
     """Return what is the same for runs that differ by their seed only."""
-    from glm2x.files import digest, read_json
+    from glm2x.files import read_json
+    from glm2x.seal import digest
 
     content: dict[str, Any] = config.model_dump(mode="json", exclude=_NO_SETTING)
     content["training"] = {k: v for k, v in content["training"].items() if k not in _NO_TRAINING_SETTING}

@@ -12,7 +12,8 @@ from pathlib import Path
 from glm2x.embeddings.shard import SUFFIX, Mapped, damaged, map_shard, shard_path
 from glm2x.embeddings.spec import StoreSpec
 from glm2x.errors import DataError
-from glm2x.files import digest, write_aside
+from glm2x.files import write_aside
+from glm2x.seal import digest
 from glm2x.url import Url
 
 VARIABLE = "GLM2X_CACHE"

@@ -23,10 +23,11 @@ from glm2x.console import bytes_words
 from glm2x.embeddings.key import is_name, sequence_key, shard_name
 from glm2x.embeddings.store import Store
 from glm2x.errors import DataError
-from glm2x.files import digest, read_json, require_file, unsealed, write_aside, write_json
+from glm2x.files import read_json, require_file, write_aside, write_json
 from glm2x.parquet import require_whole, write_table
 from glm2x.place import Place, local_copy
 from glm2x.progress import Progress
+from glm2x.seal import digest, unsealed
 from glm2x.url import Url
 
 FORMAT_VERSION = 1

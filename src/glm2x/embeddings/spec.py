@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from glm2x.errors import DataError, UsageError
-from glm2x.files import digest
+from glm2x.seal import digest
 
 Keep = Literal["tokens", "bins", "mean"]
 Dtype = Literal["bf16", "fp32"]

@@ -34,10 +34,11 @@ from glm2x.evaluation.tables import MAIN_CELL, Cell, row_labels
 from glm2x.evaluation.training_means import MODEL as TRAINING_MEAN
 from glm2x.evaluation.training_means import TrainingMeans
 from glm2x.evaluation.uncertainty import Interval, make_draws, mean_interval
-from glm2x.files import sealed, write_aside, write_json
+from glm2x.files import write_aside, write_json
 from glm2x.parquet import write_table
 from glm2x.predictions import Predictions
 from glm2x.progress import Advance, Progress, silent
+from glm2x.seal import sealed
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from glm2x.errors import DataError
-from glm2x.files import read_json, require_file, unsealed
+from glm2x.files import read_json, require_file
 from glm2x.parquet import require_whole
 from glm2x.report.comparison import Comparison, read_comparison
 from glm2x.report.format import is_number
 from glm2x.report.roles import Row, arrange
+from glm2x.seal import unsealed
 
 FORMAT_VERSION = 1
 MAIN_CELL = "seen_gene/new_individual"

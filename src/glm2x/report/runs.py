@@ -12,11 +12,12 @@ import polars as pl
 import yaml
 
 from glm2x.errors import DataError
-from glm2x.files import read_json, read_text, require_sha256, unsealed
+from glm2x.files import read_json, read_text, require_sha256
 from glm2x.report.data import Data, frame
 from glm2x.report.figures.curves import loss_curves
 from glm2x.report.format import clean, count, counted, duration, is_number, number
 from glm2x.report.parts import Missing, Plate
+from glm2x.seal import unsealed
 
 _TRAIN_COMMAND = "glm2x train CONFIG.yml, then glm2x report DIR --run RUN"
 

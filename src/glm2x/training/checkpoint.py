@@ -34,7 +34,8 @@ from glm2x.backbones.packages import require_names
 from glm2x.cohort.split import Split
 from glm2x.config import TrainConfig, dump_config, parse_config
 from glm2x.errors import DataError, UsageError
-from glm2x.files import read_json, require_file, sha256, unsealed, write_aside, write_json
+from glm2x.files import read_json, require_file, sha256, write_aside, write_json
+from glm2x.seal import unsealed
 
 FORMAT = "glm2x checkpoint"
 FORMAT_VERSION = 2

@@ -31,13 +31,12 @@ from glm2x.files import (
     read_text,
     require_sha256,
     require_staying,
-    sealed,
     sha256,
     staying,
-    unsealed,
     write_aside,
     write_json,
 )
+from glm2x.seal import sealed, unsealed
 from glm2x.training.checkpoint import recover
 from glm2x.training.restarts import BY, starters
 

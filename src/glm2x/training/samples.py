@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glm2x.errors import DataError
-from glm2x.files import digest, read_text
+from glm2x.files import read_text
 from glm2x.genome.genes import unversioned
+from glm2x.seal import digest
 
 if TYPE_CHECKING:
     from glm2x.cohort.cohort import Cohort

@@ -20,8 +20,9 @@ from typing import Any
 
 from glm2x import __version__
 from glm2x.errors import DataError, UsageError
-from glm2x.files import CHECKSUM, read_json, require_sha256, sha256, unsealed, write_aside, write_json
+from glm2x.files import read_json, require_sha256, sha256, write_aside, write_json
 from glm2x.place import Place, place
+from glm2x.seal import CHECKSUM, unsealed
 from glm2x.work.unit import MISSING
 
 FORMAT_VERSION = 1
